@@ -1,0 +1,1 @@
+"""Pure functions: events → steps → phases → statistics → findings → comparison. No clock, no files, no UI."""

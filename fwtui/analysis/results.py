@@ -1,0 +1,118 @@
+"""The frozen results that every surface shows: distributions, phases, findings, pairs.
+
+Unknown is `None`; a zero was measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """Step times over the counted steps, in milliseconds."""
+
+    median: float
+    p5: float
+    p95: float
+    p99: float
+    iqr: float
+    """Distance between the quartiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTime:
+    """What a phase takes of a mean step."""
+
+    ms: float
+    share: float
+    """Of the mean step's time, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A named cause with its evidence, code line and advice."""
+
+    code: str
+    """kebab-case and stable: a contract."""
+    severity: str
+    """`critical`, `warning` or `note`."""
+    share: float | None
+    """Of the lane's wall time in training, 0 to 1."""
+    evidence: str
+    """Numbers with their units, one line."""
+    location: str | None
+    """`file:line` of the user's code, when the cause is on the host and the line is known."""
+    advice: str
+    """One line that names the option to change."""
+    letter: str = "?"
+    """For the chart's `why` row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A part of the gap between two lanes."""
+
+    code: str
+    """A phase's name, or a finding's code."""
+    ms: float
+    """Positive: the lane spends this much more per step (per sample-equivalent step) than the baseline."""
+    share_of_gap: float | None
+    ci95: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One lane against the baseline."""
+
+    lane: str
+    ratio: float | None
+    """Median step time over the baseline's, per sample when batch sizes differ; above 1 is slower."""
+    ci95: tuple[float, float] | None
+    verdict: str
+    """`faster`, `slower`, `no difference`, `unfair` or `undecided`."""
+    gap_ms: float | None
+    causes: tuple[Cause, ...] = ()
+    reason: str | None = None
+    """Why it is undecided or unfair, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnfairReason:
+    """Why two lanes do unequal work."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParityItem:
+    """One line of the parity list."""
+
+    name: str
+    values: tuple[tuple[str, str], ...]
+    """(lane, value) as shown."""
+    equal: bool | None
+    """None: not known for every lane."""
+    fatal: bool
+    """Whether a difference makes the comparison unfair (else it is a named condition)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Whether the lanes computed the same losses."""
+
+    checked_steps: int
+    max_abs_loss_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All lanes against the baseline."""
+
+    baseline: str
+    fair: bool
+    unfair_reasons: tuple[UnfairReason, ...]
+    conditions: tuple[ParityItem, ...]
+    parity: Parity | None
+    pairs: tuple[Pair, ...]

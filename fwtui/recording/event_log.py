@@ -1,0 +1,222 @@
+"""Writer and reader of one rank's event log.
+
+The file is a header page followed by native 64-bit words, `time_ns << 6 | code`. The space is preallocated in chunks,
+so a full disk is an `OSError` now and never a SIGBUS in the trainer; words are written first and the count is published
+after them; a clean end sets a trailer flag, so that its absence is the evidence of a crash. Readers trust nothing.
+
+Header (one page of native 64-bit slots):
+
+    slot 0  magic             slot 4  count of published words
+    slot 1  schema            slot 5  1 when the writer ended cleanly (the trailer)
+    slot 2  pid               slot 6  turn byte, written by the recorder (low byte)
+    slot 3  start, ns         slot 7  1 while the guest waits for its turn
+                              slot 8  1 when the writer gave up (disk full); what was published stays valid
+"""
+
+from __future__ import annotations
+
+import array
+import mmap
+import os
+import struct
+import sys
+from typing import Iterable, Optional
+
+from fwtui.recording.vocabulary import GATE_GO
+
+MAGIC = int.from_bytes(b"fwtuiev1", sys.byteorder)
+SCHEMA = 1
+HEADER_BYTES = 4096
+CHUNK_BYTES = 1 << 20
+WORD_BYTES = 8
+
+SLOT_MAGIC, SLOT_SCHEMA, SLOT_PID, SLOT_START, SLOT_COUNT, SLOT_END, SLOT_GATE, SLOT_WAITING, SLOT_GAVE_UP = range(9)
+
+
+class EventLogError(ValueError):
+    """The file is no event log, or not one that this version can read."""
+
+
+def _reserve(fd: int, offset: int, size: int) -> None:
+    """Reserve room in the file now; a filesystem that cannot do so is written to without it."""
+    try:
+        os.posix_fallocate(fd, offset, size)
+    except AttributeError:  # macOS
+        os.ftruncate(fd, offset + size)
+    except OSError as error:
+        import errno
+
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+        os.ftruncate(fd, offset + size)
+
+
+class EventLogWriter:
+    """Appends words to a new event log. One writer a file; not thread-safe.
+
+    Args:
+        path: the file to create; it must not exist.
+        start_ns: `time.perf_counter_ns()` at the moment the guest was armed.
+
+    Raises:
+        FileExistsError: another process already owns this rank.
+        OSError: the file cannot be made, or the disk is full.
+    """
+
+    def __init__(self, path: str, start_ns: int) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            self._capacity = CHUNK_BYTES
+            _reserve(self._fd, 0, HEADER_BYTES + self._capacity)
+            self._map = mmap.mmap(self._fd, HEADER_BYTES)
+        except OSError:
+            os.close(self._fd)
+            os.unlink(path)
+            raise
+        self.header = memoryview(self._map).cast("Q")
+        """The header's slots. The turn gate reads `header[SLOT_GATE]`."""
+        self.header[SLOT_SCHEMA] = SCHEMA
+        self.header[SLOT_PID] = os.getpid()
+        self.header[SLOT_START] = start_ns
+        self.header[SLOT_MAGIC] = MAGIC
+        self._count = 0
+
+    def append(self, words: Iterable[int]) -> None:
+        """Write words and publish them.
+
+        Raises:
+            OSError: no room on the disk. What was published before stays readable.
+        """
+        data = array.array("Q", words)
+        if not data:
+            return
+        offset = self._count * WORD_BYTES
+        size = len(data) * WORD_BYTES
+        while offset + size > self._capacity:
+            _reserve(self._fd, HEADER_BYTES + self._capacity, CHUNK_BYTES)
+            self._capacity += CHUNK_BYTES
+        view = memoryview(data).cast("B")
+        written = 0
+        while written < size:
+            written += os.pwrite(self._fd, view[written:], HEADER_BYTES + offset + written)
+        self._count += len(data)
+        self.header[SLOT_COUNT] = self._count
+
+    def give_up(self) -> None:
+        """Say in the header that nothing more will be recorded."""
+        self.header[SLOT_GAVE_UP] = 1
+
+    def close(self) -> None:
+        """Set the trailer and cut the file to what was written."""
+        self.header[SLOT_END] = 1
+        try:
+            os.ftruncate(self._fd, HEADER_BYTES + self._count * WORD_BYTES)
+        except OSError:
+            pass  # a longer file reads the same
+        os.close(self._fd)
+
+
+class EventLogReader:
+    """Reads what has been published so far; call `read_new` again for more.
+
+    Raises:
+        EventLogError: the file is foreign, broken or of a later schema.
+        OSError: the file cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        self._read = 0
+        try:
+            self._slots()
+        except EventLogError:
+            self.close()
+            raise
+
+    def _slots(self) -> tuple:
+        page = os.pread(self._fd, 9 * WORD_BYTES, 0)
+        if len(page) < 9 * WORD_BYTES:
+            raise EventLogError(f"{self.path} is cut short: it has no header")
+        slots = struct.unpack("9Q", page)
+        if slots[SLOT_MAGIC] != MAGIC:
+            raise EventLogError(f"{self.path} is no event log of fwtui")
+        if slots[SLOT_SCHEMA] != SCHEMA:
+            raise EventLogError(f"{self.path} has schema {slots[SLOT_SCHEMA]}; this fwtui reads schema {SCHEMA}")
+        return slots
+
+    @property
+    def pid(self) -> int:
+        """The process that wrote the log."""
+        return self._slots()[SLOT_PID]
+
+    @property
+    def start_ns(self) -> int:
+        """When the guest was armed, `perf_counter_ns`."""
+        return self._slots()[SLOT_START]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the writer ended cleanly."""
+        return bool(self._slots()[SLOT_END])
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the guest is held at the turn gate at this moment."""
+        return bool(self._slots()[SLOT_WAITING])
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the writer stopped recording (disk full)."""
+        return bool(self._slots()[SLOT_GAVE_UP])
+
+    def read_new(self, limit_words: Optional[int] = None) -> bytes:
+        """The words published since the last call, as native bytes; at most `limit_words` of them."""
+        count = self._slots()[SLOT_COUNT]
+        available = max(0, (os.fstat(self._fd).st_size - HEADER_BYTES) // WORD_BYTES)
+        wanted = min(count, available) - self._read
+        if limit_words is not None:
+            wanted = min(wanted, limit_words)
+        if wanted <= 0:
+            return b""
+        data = os.pread(self._fd, wanted * WORD_BYTES, HEADER_BYTES + self._read * WORD_BYTES)
+        data = data[: len(data) - len(data) % WORD_BYTES]
+        self._read += len(data) // WORD_BYTES
+        return data
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class TurnGate:
+    """The recorder's hand on a lane's turn byte.
+
+    Raises:
+        EventLogError: the file is no event log.
+        OSError: the file cannot be opened for writing.
+    """
+
+    def __init__(self, path: str) -> None:
+        fd = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        try:
+            if os.fstat(fd).st_size < HEADER_BYTES:
+                raise EventLogError(f"{path} is cut short: it has no header")
+            self._map = mmap.mmap(fd, HEADER_BYTES)
+        finally:
+            os.close(fd)
+        self._slots = memoryview(self._map).cast("Q")
+        if self._slots[SLOT_MAGIC] != MAGIC:
+            raise EventLogError(f"{path} is no event log of fwtui")
+
+    def set(self, gate: int = GATE_GO) -> None:
+        """Publish GATE_GO, GATE_HOLD or GATE_FINISH."""
+        self._slots[SLOT_GATE] = gate
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the guest stands at the gate: the machine is free of it."""
+        return bool(self._slots[SLOT_WAITING])
+
+    def close(self) -> None:
+        self._slots.release()
+        self._map.close()

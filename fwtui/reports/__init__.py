@@ -1,0 +1,1 @@
+"""A frame as text, JSON, CSV, markdown, HTML or a trace."""

@@ -1,0 +1,1 @@
+"""Opens a run folder and folds it into frames: frame(run folder, time)."""
