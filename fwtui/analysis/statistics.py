@@ -1,0 +1,121 @@
+"""Statistics of step times: steady state, percentiles, and intervals that respect autocorrelation.
+
+Sources: percentile bootstrap, Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13; resampling whole
+blocks instead of autocorrelated steps, Künsch, Annals of Statistics 17(3), 1989; the end of warm-up by the marginal
+standard error rule MSER-5, White, "An effective truncation heuristic for bias reduction", Simulation 69(6), 1997.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fwtui.analysis.results import StepTimes
+
+RESAMPLES = 1000
+MIN_BLOCKS = 5
+"""Fewer blocks than this give no interval."""
+UNDECIDED_HALF_WIDTH = 0.10
+"""An interval wider than this on either side decides nothing."""
+TURN_IN_NS = 20e6
+"""Steps that begin within this time after a turn begins meet cold caches and are not counted."""
+_WARMUP_LOOK = 1000
+"""The end of warm-up is looked for within this many first steps."""
+_SUBSAMPLE = 4000
+
+
+def step_times(step_ms: np.ndarray) -> StepTimes | None:
+    """Summary of counted steps in ms; None of none."""
+    if not len(step_ms):
+        return None
+    p5, q1, median, q3, p95, p99 = np.percentile(step_ms, (5, 25, 50, 75, 95, 99))
+    return StepTimes(float(median), float(p5), float(p95), float(p99), float(q3 - q1))
+
+
+def warmup_steps(step_ns: np.ndarray) -> int:
+    """How many first steps are warm-up, by MSER-5 over the first thousand steps; at least one."""
+    values = step_ns[:_WARMUP_LOOK]
+    if len(values) < 20:
+        return min(len(values), max(1, len(values) // 4))
+    values = np.minimum(values, 10 * np.median(values))  # one stall is no warm-up
+    size = len(values) // 5 * 5
+    means = values[:size].reshape(-1, 5).mean(axis=1)[::-1]
+    count = np.arange(1, len(means) + 1)
+    variance = np.cumsum(means**2) / count - (np.cumsum(means) / count) ** 2
+    score = np.maximum(variance, 0) / count
+    least = len(means) // 2  # never cut away more than half
+    keep = least + int(np.argmin(score[least:])) + 1
+    return max(1, (len(means) - keep) * 5)
+
+
+def counted_mask(step_ns: np.ndarray, start_ns: np.ndarray, wait_ns: np.ndarray, compile_ns: np.ndarray) -> np.ndarray:
+    """Which steps count: past warm-up, not compiling, not just after a turn began."""
+    counted = compile_ns <= 0
+    if not len(step_ns):
+        return counted
+    first = int(np.argmax(counted)) if counted.any() else len(counted)
+    counted[: first + warmup_steps(step_ns[first:])] = False
+    turn_start = np.maximum.accumulate(np.where(wait_ns > 0, start_ns + wait_ns, -np.inf))
+    return counted & ~((wait_ns > 0) | (start_ns - turn_start < TURN_IN_NS))
+
+
+def blocks(end_ns: np.ndarray, wait_ns: np.ndarray, block_ns: float = 500e6) -> np.ndarray:
+    """Block number of each step: its turn, or, without turns, its slice of `block_ns` of time."""
+    if (wait_ns > 0).sum() >= 2:
+        return np.cumsum(wait_ns > 0)
+    return (end_ns // block_ns).astype(np.int64)
+
+
+class _Resampled:
+    """Medians of the steps of resampled blocks."""
+
+    def __init__(self, values: np.ndarray, block: np.ndarray) -> None:
+        stride = max(1, len(values) // _SUBSAMPLE)
+        order = np.argsort(values[::stride], kind="stable")
+        self.values = values[::stride][order]
+        _, self.block = np.unique(block[::stride][order], return_inverse=True)
+        self.count = int(self.block.max()) + 1 if len(self.block) else 0
+
+    def medians(self, draws: np.ndarray) -> np.ndarray:
+        """One median for each row of `draws`, which holds block numbers."""
+        result = np.empty(len(draws))
+        for row, drawn in enumerate(draws):
+            weight = np.cumsum(np.bincount(drawn, minlength=self.count)[self.block])
+            result[row] = self.values[min(int(np.searchsorted(weight, weight[-1] / 2)), len(self.values) - 1)]
+        return result
+
+
+def ratio_interval(
+    a: np.ndarray, a_block: np.ndarray, b: np.ndarray, b_block: np.ndarray, seed: int = 0
+) -> tuple[float, tuple[float, float] | None] | None:
+    """Median of `a` over median of `b`, with a 95 % interval by a bootstrap over paired blocks.
+
+    Blocks pair by order, as turns do; where one lane has more of them, the rest is left out of the interval.
+
+    Returns:
+        (ratio, interval or None when there are fewer than MIN_BLOCKS pairs); None when either is empty or zero.
+    """
+    if not len(a) or not len(b) or not np.median(b):
+        return None
+    ratio = float(np.median(a) / np.median(b))
+    first, second = _Resampled(a, a_block), _Resampled(b, b_block)
+    pairs = min(first.count, second.count)
+    if pairs < MIN_BLOCKS:
+        return ratio, None
+    draws = np.random.default_rng(seed).integers(0, pairs, (RESAMPLES if pairs < 500 else 300, pairs))
+    below = second.medians(draws)
+    ratios = first.medians(draws)[below > 0] / below[below > 0]
+    low, high = np.percentile(ratios, (2.5, 97.5))
+    return ratio, (float(min(low, ratio)), float(max(high, ratio)))
+
+
+def verdict(interval: tuple[float, float] | None) -> str:
+    """`faster`, `slower`, `no difference` or `undecided`, from the interval of a ratio of step times."""
+    if interval is None:
+        return "undecided"
+    low, high = interval
+    middle = (low + high) / 2
+    if (high - low) / 2 > UNDECIDED_HALF_WIDTH * middle:
+        return "undecided"
+    if low <= 1 <= high:
+        return "no difference"
+    return "slower" if low > 1 else "faster"

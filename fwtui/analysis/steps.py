@@ -1,0 +1,277 @@
+"""Events into steps: which step every nanosecond belongs to, and which phase.
+
+A step ends where the program asks for the next batch after an update (or, in Keras, where `on_train_batch_end` returns;
+with `fwtui.mark`, where the marked step ends). Between two events the time belongs to the strongest span that is open
+(`vocabulary.SPANS`); what no hook saw is `forward` when a backward pass comes next, else `unexplained`. Waiting for a
+turn and evaluation belong to no step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwtui.recording.vocabulary import CODE_BITS, CODE_MASK, EVENT, EVENTS, PHASE_INDEX, PHASE_NAMES, SPANS
+
+PHASE_COUNT = len(PHASE_NAMES)
+_NO_SPAN = len(SPANS)
+_OPENS = np.full(CODE_MASK + 1, _NO_SPAN)
+_CLOSES = np.full(CODE_MASK + 1, _NO_SPAN)
+for _event in EVENTS:
+    if _event.opens:
+        _OPENS[_event.code] = SPANS.index(_event.opens)
+    if _event.closes:
+        _CLOSES[_event.code] = SPANS.index(_event.closes)
+
+_SPAN_PHASE = np.array([PHASE_INDEX.get(span, -1) for span in SPANS] + [-1])
+"""Phase of a span; -1 for the spans that are no phase, and for none."""
+_WAIT, _EVALUATION, _BATCH = SPANS.index("wait"), SPANS.index("evaluation"), SPANS.index("batch")
+_FORWARD, _COMPUTE, _UNEXPLAINED = (PHASE_INDEX[name] for name in ("forward", "compute", "unexplained"))
+
+
+def _codes(*names: str) -> np.ndarray:
+    mask = np.zeros(CODE_MASK + 1, dtype=bool)
+    mask[[EVENT[name] for name in names]] = True
+    return mask
+
+
+_UPDATE = _codes("optimizer_end", "update_skipped", "train_call_end")
+_PRODUCTIVE = _codes("backward_begin", "optimizer_begin", "train_call_begin")
+_FETCH = _codes("data_begin", "loader_start_begin")
+_LEAVES = _codes(
+    "data_begin", "loader_start_begin", "wait_begin", "evaluation_begin", "train_end", "epoch_end", "program_end"
+)
+"""Where a step that made its update is over."""
+_STRUCTURE = _codes(
+    *(
+        event.name
+        for event in EVENTS
+        if event.name.split("_")[0] in ("data", "loader", "backward", "optimizer", "train", "batch", "callback", "epoch")
+    ),
+    *("step_begin", "step_end", "wait_begin", "evaluation_begin", "program_end", "update_skipped", "call_begin"),
+)
+"""Events that tell what the unhooked time before them was for."""
+_STARTS = _codes("data_begin", "loader_start_begin", "train_begin", "batch_begin_enter", "step_begin") | _PRODUCTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Columns of a lane's steps, all of the same length."""
+
+    start_ns: np.ndarray
+    end_ns: np.ndarray
+    phases: np.ndarray
+    """(steps, phases) float64, ns; they sum to the step's time."""
+    step_ns: np.ndarray
+    """The step's own time: the sum of its phases."""
+    wait_ns: np.ndarray
+    """Held at the turn gate between `start_ns` and `end_ns`; in no phase."""
+    evaluation_ns: np.ndarray
+    updates: np.ndarray
+    """Optimizer updates in the step."""
+
+    def __len__(self) -> int:
+        return len(self.end_ns)
+
+    def until(self, count: int) -> Steps:
+        """The first `count` steps, as views."""
+        return Steps(*(getattr(self, name)[:count] for name in self.__dataclass_fields__))
+
+
+@dataclass(slots=True)
+class Tail:
+    """What happened after the last whole step."""
+
+    last_ns: int
+    last_code: int
+    open_span: str | None
+    """The strongest span open at the end of what is recorded."""
+    open_since_ns: int
+    evaluation_ns: float
+    wait_ns: float
+
+
+class StepFolder:
+    """Folds a rank's events into steps, a piece at a time."""
+
+    def __init__(self) -> None:
+        self._carry = np.empty(0, dtype=np.uint64)
+        self._open = np.zeros(_NO_SPAN + 1, dtype=np.int64)
+        self._columns: dict[str, list[np.ndarray]] = {name: [] for name in Steps.__dataclass_fields__}
+        self._cached: Steps | None = None
+        self.seen = np.zeros(CODE_MASK + 1, dtype=np.int64)
+        """How often each event code was seen."""
+        self.first_step_ns: int | None = None
+        """When the first step began: the end of start-up."""
+        self.compile_ns = 0.0
+        self.last_ns = 0
+
+    @property
+    def mode(self) -> str:
+        """What bounds a step in this lane: `mark`, `keras` or `updates`."""
+        if self.seen[EVENT["step_end"]]:
+            return "mark"
+        return "keras" if self.seen[EVENT["batch_end_exit"]] else "updates"
+
+    @property
+    def steps(self) -> Steps:
+        """All whole steps so far."""
+        if self._cached is None:
+            parts = {
+                name: np.concatenate(pieces) if pieces else np.empty((0, PHASE_COUNT) if name == "phases" else 0)
+                for name, pieces in self._columns.items()
+            }
+            for name, value in parts.items():
+                self._columns[name] = [value]
+            self._cached = Steps(**parts)
+        return self._cached
+
+    def feed(self, words: np.ndarray) -> int:
+        """Fold newly published words (uint64, in time order); returns the number of steps that were completed."""
+        if not len(words):
+            return 0
+        codes = (words & np.uint64(CODE_MASK)).astype(np.int64)
+        self.seen += np.bincount(codes, minlength=CODE_MASK + 1)
+        self._carry = np.concatenate((self._carry, words))
+        times, codes = self._unpack()
+        self.last_ns = int(times[-1])
+        if self.first_step_ns is None:
+            starts = np.flatnonzero(_STARTS[codes])
+            if not len(starts):
+                return 0
+            self.first_step_ns = int(times[starts[0]])
+            self._move_to(int(starts[0]), times, codes)
+            times, codes = self._unpack()
+        ends = self._boundaries(codes)
+        if not len(ends):
+            return 0
+        self._fold(times[: ends[-1] + 1], codes[: ends[-1] + 1], ends)
+        self._move_to(int(ends[-1]), times, codes)
+        return len(ends)
+
+    def _unpack(self) -> tuple[np.ndarray, np.ndarray]:
+        times = (self._carry >> np.uint64(CODE_BITS)).astype(np.int64)
+        return np.maximum.accumulate(times), (self._carry & np.uint64(CODE_MASK)).astype(np.int64)
+
+    def _move_to(self, index: int, times: np.ndarray, codes: np.ndarray) -> None:
+        """Forget what lies before event `index`, but for what it left open."""
+        opened, closed = _OPENS[codes[:index]], _CLOSES[codes[:index]]
+        self._open += np.bincount(opened, minlength=_NO_SPAN + 1) - np.bincount(closed, minlength=_NO_SPAN + 1)
+        self._open = np.maximum(self._open, 0)
+        self._carry = self._carry[index:]
+
+    def _boundaries(self, codes: np.ndarray) -> np.ndarray:
+        """Indices of the events at which a step ends."""
+        if self.mode == "mark":
+            return np.flatnonzero(codes == EVENT["step_end"])
+        if self.mode == "keras":
+            return np.flatnonzero(codes == EVENT["batch_end_exit"])
+        update = _UPDATE[codes]
+        if not self.seen[EVENT["data_begin"]]:
+            return np.flatnonzero(update)
+        candidates = np.flatnonzero(_LEAVES[codes])
+        updates_before = np.cumsum(update)[candidates]
+        return candidates[np.diff(updates_before, prepend=0) > 0]
+
+    def _spans(self, codes: np.ndarray) -> np.ndarray:
+        """The strongest open span of the segment after each event but the last."""
+        opened, closed = _OPENS[codes[:-1]], _CLOSES[codes[:-1]]
+        strongest = np.full(len(codes) - 1, _NO_SPAN)
+        present = np.union1d(np.unique(opened), np.flatnonzero(self._open))
+        for span in reversed(present[present < _NO_SPAN]):
+            depth = self._open[span] + np.cumsum((opened == span).astype(np.int64) - (closed == span))
+            low = np.minimum.accumulate(np.minimum(depth, 0))  # a stray close must not hide the next open
+            strongest[depth - low > 0] = span
+        return strongest
+
+    def _phases(self, codes: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """The phase of each segment; -1 where it belongs to no step."""
+        phases = _SPAN_PHASE[spans]
+        unhooked = (spans == _NO_SPAN) | (spans == _BATCH)
+        structure = np.flatnonzero(_STRUCTURE[codes])
+        following = np.searchsorted(structure, np.arange(1, len(codes)))
+        next_code = np.append(codes[structure], 0)[following]
+        otherwise = np.where(
+            (spans == _BATCH) & (self.seen[EVENT["backward_begin"]] == 0), _COMPUTE, _UNEXPLAINED
+        )
+        guess = np.where(next_code == EVENT["backward_begin"], _FORWARD, otherwise)
+        return np.where(unhooked, guess, phases)
+
+    def _set_evaluation(self, codes: np.ndarray, ends: np.ndarray, spans: np.ndarray) -> None:
+        """Mark batches that were fetched and not trained on, between two steps, as evaluation (plain torch loops)."""
+        fetches = np.flatnonzero(codes == EVENT["data_begin"])
+        if self.mode != "updates" or not len(fetches):
+            return
+        worked = np.cumsum(_PRODUCTIVE[codes])
+        bounds = np.append(fetches[1:], len(codes) - 1)
+        got_batch = codes[np.minimum(fetches + 1, len(codes) - 1)] != EVENT["data_stop"]
+        idle = fetches[(worked[bounds] == worked[fetches]) & got_batch & (fetches < ends[-1])]
+        for step in np.unique(np.searchsorted(ends, idle, side="right")):
+            first = int(ends[step - 1]) if step else 0
+            last = int(ends[step])
+            own = fetches[(fetches >= first) & (fetches < last)]
+            productive = own[~np.isin(own, idle)]
+            stops = productive[codes[np.minimum(productive + 1, len(codes) - 1)] == EVENT["data_stop"]]
+            productive = productive[~np.isin(productive, stops)]
+            if not len(productive):
+                continue
+            starts = np.flatnonzero(_FETCH[codes[first:last]]) + first
+            after_idle = starts[starts > idle[(idle >= first) & (idle < last)][-1]]
+            begin = int(min(after_idle[~np.isin(after_idle, stops)], default=productive[0]))
+            spans[first:begin][spans[first:begin] != _WAIT] = _EVALUATION
+
+    def _fold(self, times: np.ndarray, codes: np.ndarray, ends: np.ndarray) -> None:
+        durations = np.diff(times).astype(float)
+        spans = self._spans(codes)
+        self._set_evaluation(codes, ends, spans)
+        phases = self._phases(codes, spans)
+        step = np.searchsorted(ends, np.arange(len(durations)), side="right")
+        count = len(ends)
+        mine = phases >= 0
+        table = np.bincount(
+            step[mine] * PHASE_COUNT + phases[mine], weights=durations[mine], minlength=count * PHASE_COUNT
+        ).reshape(count, PHASE_COUNT)
+        self.compile_ns += float(durations[spans == SPANS.index("compile")].sum())
+        updates = np.diff(np.cumsum(_UPDATE[codes])[ends - 1], prepend=0) if self.mode == "updates" else np.ones(count)
+        columns = {
+            "start_ns": np.concatenate((times[:1], times[ends[:-1]])),
+            "end_ns": times[ends],
+            "phases": table,
+            "step_ns": table.sum(axis=1),
+            "wait_ns": np.bincount(step[spans == _WAIT], weights=durations[spans == _WAIT], minlength=count),
+            "evaluation_ns": np.bincount(
+                step[spans == _EVALUATION], weights=durations[spans == _EVALUATION], minlength=count
+            ),
+            "updates": np.maximum(updates, 1),
+        }
+        for name, value in columns.items():
+            self._columns[name].append(value)
+        self._cached = None
+
+    def tail(self) -> Tail | None:
+        """What is known of the time after the last whole step; None before the first event."""
+        if not len(self._carry):
+            return None
+        times, codes = self._unpack()
+        opened = np.append(codes, EVENT["guest_flush"])
+        spans = self._spans(opened)
+        durations = np.append(np.diff(times), 0).astype(float)
+        fetched = np.flatnonzero(codes == EVENT["data_end"])
+        trained = np.flatnonzero(_PRODUCTIVE[codes])
+        evaluation = float(durations[spans == _EVALUATION].sum())
+        stepped = bool(self._columns["end_ns"])
+        if self.mode == "updates" and stepped and len(fetched) > 1 and not len(trained):
+            spans[: fetched[-1] + 1][spans[: fetched[-1] + 1] != _WAIT] = _EVALUATION
+            evaluation = float(durations[spans == _EVALUATION].sum())
+        span = int(spans[-1])
+        changes = np.flatnonzero(spans != span)
+        since = int(times[changes[-1] + 1]) if len(changes) else int(times[0])
+        return Tail(
+            last_ns=int(times[-1]),
+            last_code=int(codes[-1]),
+            open_span=SPANS[span] if span < _NO_SPAN else None,
+            open_since_ns=since,
+            evaluation_ns=evaluation,
+            wait_ns=float(durations[spans == _WAIT].sum()),
+        )

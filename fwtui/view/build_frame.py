@@ -1,0 +1,428 @@
+"""Builds a frame: what is recorded, at one moment, as the frozen value that every surface shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fwtui.analysis.comparison import LaneSteps, compare, headline
+from fwtui.analysis.findings import LaneFacts, find
+from fwtui.analysis.results import Comparison, PhaseTime, StepTimes
+from fwtui.analysis.statistics import ratio_interval, step_times
+from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES, SOURCE_HOST, source_of_lane
+from fwtui.view.frame import ENDED_STATES, Frame, Gpu, Host, LaneFrame, Stall
+from fwtui.view.lane_log import Derived, LaneLog
+from fwtui.view.lane_state import LaneState, lane_state
+from fwtui.view.samples import Samples
+
+if TYPE_CHECKING:
+    from fwtui.view.session import Session
+
+_RECOMPUTE_NS = 500_000_000
+"""While a lane runs, its statistics are made anew once per this much recorded time."""
+
+_MEASURED_BY: Mapping[str, tuple[str, ...]] = {
+    "data": ("data_begin", "loader_start_begin"),
+    "transfer": ("transfer_begin",),
+    "forward": ("backward_begin", "forward_begin"),
+    "backward": ("backward_begin",),
+    "optimizer": ("optimizer_begin",),
+    "compute": ("train_call_begin", "call_begin"),
+    "sync": ("sync_begin",),
+    "compile": ("compile_begin", "data_begin", "backward_begin", "batch_end_exit", "train_call_begin"),
+    "callbacks": ("batch_end_enter", "callback_begin"),
+    "gc": ("gc_begin", "data_begin", "backward_begin", "batch_end_exit", "train_call_begin"),
+    "unexplained": ("data_begin", "backward_begin", "batch_end_exit", "train_call_begin", "step_end"),
+}
+"""A phase is `None` unless one of these events was ever seen: what no hook watches was not measured."""
+
+
+class _LaneStatistics:
+    """What a lane's counted steps say, as of a number of whole steps."""
+
+    def __init__(self, log: LaneLog, derived: Derived) -> None:
+        steps, counted, stalled = derived.steps, derived.counted, derived.stalled
+        self.count = len(steps)
+        self.updates = int(steps.updates.sum())
+        self.counted = int(counted.sum())
+        per_update_ms = steps.step_ns[counted] / 1e6 / steps.updates[counted]
+        self.lane_ms = per_update_ms
+        self.block = derived.block[counted]
+        self.step_ms: StepTimes | None = step_times(per_update_ms)
+        calm, over = counted & ~stalled, counted & stalled
+        self.typical = self._mean(steps.phases[calm] / steps.updates[calm, None])
+        self.stalled = self._mean(steps.phases[over])
+        self.stalls = int(over.sum())
+        self.phases: dict[str, PhaseTime | None] = dict.fromkeys(PHASE_NAMES)
+        self.lost_share: float | None = None
+        if self.counted:
+            mean = steps.phases[counted].mean(axis=0) / 1e6
+            total = float(mean.sum())
+            self.lost_share = float(derived.lost_ns[counted].sum() / steps.step_ns[counted].sum()) if total else None
+            for name, ms in zip(PHASE_NAMES, mean, strict=True):
+                if ms > 0 or log.saw(*_MEASURED_BY[name]):
+                    self.phases[name] = PhaseTime(float(ms), float(ms / total) if total else 0.0)
+        self.own_s = float(steps.step_ns[counted].sum()) / 1e9
+        self.training_ns = float(steps.step_ns.sum())
+        self.wait_ns = float(steps.wait_ns.sum())
+        self.evaluation_ns = float(steps.evaluation_ns.sum())
+        late = steps.phases[:, PHASE_INDEX["compile"]]
+        first = int(np.argmax(counted)) if counted.any() else len(counted)
+        after = float(steps.step_ns[first:].sum())
+        self.late_compile_share = float(late[first:].sum()) / after if after else None
+        self.recent_ms = float(np.median(steps.step_ns[calm][-200:])) / 1e6 if calm.any() else None
+
+    @staticmethod
+    def _mean(phases_ns: np.ndarray) -> dict[str, float] | None:
+        if not len(phases_ns):
+            return None
+        mean = phases_ns.mean(axis=0) / 1e6
+        return {name: float(ms) for name, ms in zip(PHASE_NAMES, mean, strict=True) if ms > 0}
+
+
+def _statistics(session: Session, index: int, at_ns: int, ended: bool) -> _LaneStatistics:
+    """The lane's statistics up to a moment, made anew only when enough was added."""
+    log = session.logs[index]
+    whole = log.derived()
+    count = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
+    moment = int(whole.steps.end_ns[count - 1]) if count else 0
+    key = ("statistics", index)
+    known = session.cache.get(key)
+    if known is not None:
+        known_moment, known_count, value = known
+        fresh = 0 <= moment - known_moment < _RECOMPUTE_NS and known_count > 50 and not ended
+        if known_count == count or fresh:
+            statistics: _LaneStatistics = value
+            return statistics
+    part = whole
+    if count < len(whole.steps):
+        part = Derived(
+            whole.steps.until(count), whole.counted[:count], whole.stalled[:count], whole.lost_ns[:count], whole.block[:count]
+        )
+    made = _LaneStatistics(log, part)
+    session.cache[key] = (moment, count, made)
+    return made
+
+
+def build(session: Session, at_ns: int) -> Frame:
+    """The frame of a run at a moment."""
+    manifest = session.manifest
+    states = [lane_state(session, index, at_ns) for index in range(len(session.logs))]
+    statistics = [
+        _statistics(session, index, at_ns, states[index].state in ENDED_STATES) for index in range(len(session.logs))
+    ]
+    comparison = _comparison(session, statistics)
+    ranking, ratios = _ranking(session, statistics)
+    lanes = tuple(
+        _lane(session, index, at_ns, states[index], statistics[index], ratios.get(index))
+        for index in range(len(session.logs))
+    )
+    live = session.live
+    status = manifest["status"] if live or manifest["status"] not in ("starting", "running") else "lost"
+    return Frame(
+        run_id=session.folder.id,
+        name=str(manifest.get("name", session.folder.id)),
+        status=status,
+        live=live,
+        time_ns=at_ns,
+        start_ns=session.start_ns,
+        started=str(manifest.get("started", "")),
+        elapsed_s=max(0.0, (at_ns - session.start_ns) / 1e9),
+        schedule=str(manifest.get("schedule", "turns")),
+        seed=manifest.get("seed"),
+        workload=(manifest.get("workload") or {}).get("name"),
+        path=str(session.folder.path),
+        host=_host(manifest, session.samples, at_ns),
+        lanes=lanes,
+        ranking=ranking,
+        comparison=comparison,
+        headline=headline(comparison),
+        notice=_notice(session, status),
+    )
+
+
+def _notice(session: Session, status: str) -> str | None:
+    if session.manifest.get("error"):
+        return str(session.manifest["error"])
+    if status == "lost":
+        return "the recorder died: the run ends here, and its lanes were ended with it"
+    for log, lane in zip(session.logs, session.manifest["lanes"], strict=False):
+        if log.gave_up:
+            return f"the disk is full: {lane['name']} is no longer recorded (it trains on)"
+        if log.problem:
+            return log.problem
+    return None
+
+
+def _host(manifest: Mapping[str, Any], samples: Samples, at_ns: int) -> Host:
+    host = manifest.get("host") or {}
+    return Host(
+        cpu=str(host.get("cpu", "unknown CPU")),
+        cores=int(host.get("cores") or 0),
+        memory_bytes=int(host.get("memory_bytes") or 0),
+        cpu_cores=samples.last(SOURCE_HOST, "cpu_cores", at_ns),
+        memory_available_bytes=samples.last(SOURCE_HOST, "memory_available_bytes", at_ns),
+        gpus=tuple(host.get("gpus") or ()),
+    )
+
+
+def _samples_per_step(session: Session, index: int) -> float | None:
+    log = session.logs[index]
+    for value in (log.facts.get("samples_per_step"), log.notes.samples, log.notes.plan.get("samples_per_step")):
+        if value:
+            return float(value)
+    return None
+
+
+def _lane_steps(session: Session, index: int, statistics: _LaneStatistics) -> LaneSteps:
+    log = session.logs[index]
+    typical = statistics.typical or {}
+    facts = dict(log.facts)
+    plan = log.notes.plan
+    if plan.get("steps_per_epoch"):
+        facts.setdefault("updates_per_epoch", plan["steps_per_epoch"])
+    if facts.get("device"):
+        facts["device_kind"] = str(facts["device"]).split(":")[0]
+    return LaneSteps(
+        name=str(session.manifest["lanes"][index]["name"]),
+        step_ms=statistics.lane_ms,
+        block=statistics.block,
+        phase_ms=np.array([typical.get(name, 0.0) for name in PHASE_NAMES]),
+        samples_per_step=_samples_per_step(session, index),
+        facts=facts,
+    )
+
+
+def _cached(session: Session, name: str, key: Any, make: Any) -> Any:
+    known = session.cache.get(name)
+    if known is None or known[0] != key:
+        known = session.cache[name] = (key, make())
+    return known[1]
+
+
+def _comparison(session: Session, statistics: list[_LaneStatistics]) -> Comparison | None:
+    """The comparison, made anew only when a lane's statistics or facts were."""
+
+    def make() -> Comparison | None:
+        return compare([_lane_steps(session, index, lane) for index, lane in enumerate(statistics)])
+
+    key = tuple((id(lane), len(log.facts)) for lane, log in zip(statistics, session.logs, strict=True))
+    result: Comparison | None = _cached(session, "comparison", (key, statistics), make)
+    return result
+
+
+Ranked = dict[int, tuple[float, tuple[float, float] | None]]
+
+
+def _ranking(session: Session, statistics: list[_LaneStatistics]) -> tuple[tuple[int, ...], Ranked]:
+    """(lanes by time per sample, ratio of each to the fastest with its interval)."""
+    speed: dict[int, float] = {}
+    samples = {index: _samples_per_step(session, index) for index in range(len(statistics))}
+    per_sample = all(samples.values())
+    for index, lane in enumerate(statistics):
+        if lane.step_ms is not None:
+            speed[index] = lane.step_ms.median / ((samples[index] or 1.0) if per_sample else 1.0)
+    order = tuple(sorted(range(len(statistics)), key=lambda index: speed.get(index, float("inf"))))
+
+    def make() -> Ranked:
+        ratios: Ranked = {}
+        for index in speed:
+            first, lane = statistics[order[0]], statistics[index]
+            scale = (samples[order[0]] or 1.0) / (samples[index] or 1.0) if per_sample else 1.0
+            measured = ratio_interval(lane.lane_ms * scale, lane.block, first.lane_ms, first.block)
+            if index == order[0]:
+                ratios[index] = (1.0, None)
+            elif measured is not None:
+                ratios[index] = measured
+        return ratios
+
+    result: Ranked = _cached(session, "ranking", (order, [id(lane) for lane in statistics], statistics), make)
+    return order, result
+
+
+def _gpu(samples: Samples, source: int, at_ns: int) -> Gpu | None:
+    names = ("gpu_util", "gpu_memory_bytes", "gpu_power_w", "gpu_power_limit_w", "gpu_sm_clock_mhz", "gpu_temperature_c")
+    now = {name: samples.last(source, name, at_ns) for name in names}
+    peak = samples.reduce(source, "gpu_memory_bytes", at_ns, "max")
+    if peak is None and all(value is None for value in now.values()):
+        return None
+    reasons = samples.last(source, "gpu_throttle_reasons", at_ns)
+    return Gpu(
+        util=now["gpu_util"],
+        memory_bytes=now["gpu_memory_bytes"],
+        memory_peak_bytes=peak,
+        power_w=now["gpu_power_w"],
+        power_limit_w=now["gpu_power_limit_w"],
+        sm_clock_mhz=now["gpu_sm_clock_mhz"],
+        temperature_c=now["gpu_temperature_c"],
+        throttle_reasons=None if reasons is None else throttle_names(int(reasons)),
+    )
+
+
+_THROTTLE = {
+    0x2: "application clocks", 0x4: "power cap", 0x8: "hardware slowdown", 0x10: "sync boost",
+    0x20: "thermal (software)", 0x40: "thermal (hardware)", 0x80: "power brake", 0x100: "display clocks",
+}  # fmt: skip
+"""NVML's clocks-event reasons; bit 1 (idle) is no throttling."""
+
+
+def throttle_names(bits: int) -> tuple[str, ...]:
+    """Names of the reasons in NVML's bit mask."""
+    return tuple(name for bit, name in _THROTTLE.items() if bits & bit)
+
+
+def _title(name: str, facts: Mapping[str, Any]) -> str:
+    if not facts.get("framework"):
+        return name
+    parts = [f"{facts['framework']} {facts.get('version') or ''}".strip()]
+    if facts.get("backend"):
+        parts.append(f"on {facts['backend']} {facts.get('backend_version') or ''}".strip())
+    title = " ".join(parts)
+    return f"{title} · {str(facts['device'])}" if facts.get("device") else title
+
+
+def _until(rows: list[tuple[int, Any]], at_ns: int) -> Any:
+    """The newest value noted up to a moment; None of none."""
+    value = None
+    for time_ns, noted in rows:
+        if time_ns > at_ns:
+            break
+        value = noted
+    return value
+
+
+def _lane(
+    session: Session,
+    index: int,
+    at_ns: int,
+    state: LaneState,
+    statistics: _LaneStatistics,
+    ranked: tuple[float, tuple[float, float] | None] | None,
+) -> LaneFrame:
+    manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
+    facts, plan, source = log.facts, log.notes.plan, source_of_lane(index)
+    steps_total = int(plan["steps"]) if plan.get("steps") else None
+    epochs = int(plan["epochs"]) if plan.get("epochs") else None
+    losses = [row[1] for row in log.notes.loss if row[0] <= at_ns]
+    results: dict[str, float] = {}
+    for time_ns, values in log.notes.results:
+        if time_ns <= at_ns:
+            results.update(values)
+    per_step = _samples_per_step(session, index)
+    median = statistics.step_ms.median if statistics.step_ms else None
+    trained_since = float(log.folder.first_step_ns or at_ns)
+    findings = find(
+        LaneFacts(
+            framework=str(facts.get("framework") or manifest.get("framework") or ""),
+            state=state.state,
+            error=manifest.get("error"),
+            counted=statistics.counted,
+            typical_ms=statistics.typical,
+            stalled_ms=statistics.stalled,
+            lost_share=statistics.lost_share,
+            stalls=statistics.stalls,
+            late_compile_share=statistics.late_compile_share,
+            run_delay_share=samples.reduce(source, "run_delay_share", at_ns, "mean", trained_since),
+            location=None,
+        )
+    )
+    return LaneFrame(
+        index=index,
+        name=str(manifest["name"]),
+        title=_title(str(manifest["name"]), facts),
+        framework=str(facts.get("framework") or manifest.get("framework") or "unknown"),
+        version=facts.get("version"),
+        backend=facts.get("backend"),
+        device=facts.get("device"),
+        python=str(manifest.get("python") or ""),
+        state=state.state,
+        stage=state.stage,
+        stage_s=state.stage_s,
+        exit_code=manifest.get("exit_code"),
+        signal=manifest.get("signal"),
+        error=manifest.get("error"),
+        steps=statistics.updates if state.state not in ("pending",) else 0,
+        steps_total=steps_total,
+        steps_counted=statistics.counted,
+        epoch=_epoch(log, statistics, at_ns),
+        epochs=epochs,
+        time_left_s=_time_left(state, statistics, steps_total, len(session.logs), session.manifest),
+        samples_per_step=per_step,
+        rate=1000.0 / median if median else None,
+        throughput_samples_s=per_step * statistics.counted / statistics.own_s if per_step and statistics.own_s else None,
+        step_ms=statistics.step_ms,
+        phases=statistics.phases,
+        typical_ms=statistics.typical,
+        stalled_ms=statistics.stalled,
+        stalls=statistics.stalls,
+        lost_share=statistics.lost_share,
+        current_stall=_current_stall(state, log, at_ns),
+        loss_first=losses[0] if losses else None,
+        loss_last=losses[-1] if losses else None,
+        results=results,
+        startup_s=state.startup_s,
+        compile_s=log.folder.compile_ns / 1e9 if statistics.count else None,
+        wall_s=state.wall_s,
+        attributed_s=_attributed(state, statistics),
+        evaluation_s=(statistics.evaluation_ns + state.tail_evaluation_ns) / 1e9 if statistics.count else None,
+        waiting_s=(statistics.wait_ns + state.tail_wait_ns) / 1e9 if statistics.count else None,
+        cpu_cores=samples.last(source, "cpu_cores", at_ns),
+        cpu_cores_mean=samples.reduce(source, "cpu_cores", at_ns, "mean", trained_since),
+        rss_bytes=samples.last(source, "rss_bytes", at_ns),
+        rss_peak_bytes=samples.reduce(source, "rss_bytes", at_ns, "max"),
+        read_bytes_s=samples.last(source, "read_bytes_s", at_ns),
+        write_bytes_s=samples.last(source, "write_bytes_s", at_ns),
+        gpu=_gpu(samples, source, at_ns),
+        findings=findings,
+        facts=facts,
+        ratio=ranked[0] if ranked else None,
+        ratio_ci95=ranked[1] if ranked else None,
+        output_tail=log.output_tail(5),
+    )
+
+
+def _epoch(log: LaneLog, statistics: _LaneStatistics, at_ns: int) -> int | None:
+    noted = _until(log.notes.epoch, at_ns)
+    if noted is not None:
+        return int(noted)
+    plan = log.notes.plan
+    if plan.get("steps_per_epoch"):
+        epoch = statistics.updates // int(plan["steps_per_epoch"]) + 1
+        return min(epoch, int(plan["epochs"])) if plan.get("epochs") else epoch
+    return None
+
+
+def _time_left(
+    state: LaneState, statistics: _LaneStatistics, total: int | None, lanes: int, manifest: Mapping[str, Any]
+) -> float | None:
+    """Seconds to the last step at the typical rate; under turns the lane has its share of the time only."""
+    if total is None or statistics.step_ms is None or state.state in ENDED_STATES or not statistics.counted:
+        return None
+    running = sum(lane.get("status") in ("pending", "running") for lane in manifest["lanes"])
+    share = max(1, running) if manifest.get("schedule") == "turns" else 1
+    mean_s = statistics.own_s / statistics.counted
+    return max(0, total - statistics.updates) * mean_s * share
+
+
+def _current_stall(state: LaneState, log: LaneLog, at_ns: int) -> Stall | None:
+    if state.state not in ("stalled", "hung") or state.since_ns is None:
+        return None
+    recent = [stack for stack in log.stacks if stack.get("t", 0) >= state.since_ns and stack.get("location")]
+    return Stall(
+        start_ns=state.since_ns,
+        end_ns=at_ns,
+        lost_ms=(at_ns - state.since_ns) / 1e6,
+        phase=state.phase,
+        location=str(recent[-1]["location"]) if recent else None,
+        in_progress=True,
+    )
+
+
+def _attributed(state: LaneState, statistics: _LaneStatistics) -> float | None:
+    """Start-up, steps, waits, evaluation and teardown: what of the lane's wall time is accounted for."""
+    if state.startup_s is None or not statistics.count:
+        return state.startup_s
+    inside = statistics.training_ns + statistics.wait_ns + statistics.evaluation_ns + state.tail_ns
+    return state.startup_s + inside / 1e9

@@ -1,0 +1,86 @@
+"""A lane's history cut into slots of absolute time, for charts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fwtui.recording.vocabulary import PHASES
+from fwtui.view.frame import (
+    COLUMN_EVALUATION,
+    COLUMN_NOTHING,
+    COLUMN_STARTUP,
+    COLUMN_STEADY,
+    COLUMN_WAITING,
+    COLUMN_WARMUP,
+    Columns,
+)
+from fwtui.view.lane_log import Derived
+
+_LETTERS = np.array([phase.letter for phase in PHASES])
+
+
+def _overlap(starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Weighted time of the intervals that falls between successive edges; intervals are in order and do not overlap."""
+    if not len(starts):
+        return np.zeros(len(edges) - 1)
+    knots = np.column_stack((starts, np.maximum(ends, starts))).ravel()
+    lengths = (ends - starts) * weights
+    total = np.column_stack((np.concatenate(([0.0], np.cumsum(lengths)[:-1])), np.cumsum(lengths))).ravel()
+    return np.diff(np.interp(edges, knots, total))
+
+
+def swelled_phase(derived: Derived, stalled: np.ndarray) -> np.ndarray:
+    """Index of the phase that swelled most against the typical step, for each stalled step."""
+    calm = derived.counted & ~derived.stalled
+    typical = derived.steps.phases[calm].mean(axis=0) if calm.any() else 0.0
+    result: np.ndarray = np.argmax(derived.steps.phases[stalled] - typical, axis=1)
+    return result
+
+
+def cut(
+    derived: Derived, start_ns: int, slot_ns: float, first: int, count: int, spawn_ns: float | None, first_step_ns: float
+) -> Columns:
+    """Columns of `count` slots from slot `first`. `spawn_ns` and `first_step_ns` bound the start-up."""
+    edges = start_ns + (first + np.arange(count + 1)) * float(slot_ns)
+    steps = derived.steps
+    begin, end = np.searchsorted(steps.end_ns, (edges[0], edges[-1]))
+    more = min(len(steps), end + 1)  # a step may reach over the right edge
+    view = slice(int(begin), int(more))
+    ends, stalled, counted = steps.end_ns[view], derived.stalled[view], derived.counted[view]
+    own_ms = steps.step_ns[view] / 1e6
+    slot = np.clip(((ends - edges[0]) // slot_ns).astype(np.int64), 0, count)
+    plain = ~stalled & (slot < count)
+    groups = np.bincount(slot[plain], minlength=count).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(groups > 0, np.bincount(slot[plain], weights=own_ms[plain], minlength=count) / groups, np.nan)
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(low, slot[plain], own_ms[plain])
+    np.maximum.at(high, slot[plain], own_ms[plain])
+    low[np.isinf(low)], high[np.isinf(high)] = np.nan, np.nan
+
+    over = stalled & (slot < count)
+    why = np.full(count, "", dtype="<U1")
+    if over.any():
+        why[slot[over]] = _LETTERS[swelled_phase(derived, np.flatnonzero(stalled) + int(begin))][: over.sum()]
+    duration = np.maximum(ends - steps.start_ns[view], 1)
+    lost = _overlap(steps.start_ns[view], ends, derived.lost_ns[view] / duration, edges) / slot_ns
+
+    shares = {
+        COLUMN_STEADY: _overlap(steps.start_ns[view], ends, np.where(counted, steps.step_ns[view] / duration, 0), edges),
+        COLUMN_WARMUP: _overlap(steps.start_ns[view], ends, np.where(counted, 0, steps.step_ns[view] / duration), edges),
+        COLUMN_WAITING: _overlap(steps.start_ns[view], ends, steps.wait_ns[view] / duration, edges),
+        COLUMN_EVALUATION: _overlap(steps.start_ns[view], ends, steps.evaluation_ns[view] / duration, edges),
+    }
+    if spawn_ns is not None:
+        one = np.ones(1)
+        shares[COLUMN_STARTUP] = _overlap(np.array([spawn_ns]), np.array([max(first_step_ns, spawn_ns)]), one, edges)
+    state = np.full(count, COLUMN_NOTHING, dtype=np.uint8)
+    best = np.zeros(count)
+    for code in (COLUMN_STARTUP, COLUMN_WAITING, COLUMN_EVALUATION, COLUMN_WARMUP, COLUMN_STEADY):
+        share = shares.get(code)
+        if share is not None:
+            # a slot with steps shows them, even when most of it was another lane's turn
+            wins = (share > best) | ((share > 0.02 * slot_ns) & (code in (COLUMN_WARMUP, COLUMN_STEADY)))
+            state[wins & (share > 0)] = code
+            best = np.maximum(best, share)
+    return Columns(mean, low, high, np.bincount(slot[over], minlength=count), np.clip(lost, 0, 1), why, state)

@@ -1,0 +1,227 @@
+"""One lane's files, read as they grow: events into steps, notes, facts, output."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fwtui.analysis.stalls import find_stalls
+from fwtui.analysis.statistics import blocks, counted_mask
+from fwtui.analysis.steps import StepFolder, Steps
+from fwtui.recording.event_log import EventLogError, EventLogReader
+from fwtui.recording.run_folder import EVENTS, FACTS, NOTES, RunFolder, read_json_lines
+from fwtui.recording.vocabulary import EVENT, PHASE_INDEX
+
+_TAIL_BYTES = 16_384
+
+
+@dataclass(slots=True)
+class Derived:
+    """Per-step columns that follow from the steps."""
+
+    steps: Steps
+    counted: np.ndarray
+    stalled: np.ndarray
+    lost_ns: np.ndarray
+    block: np.ndarray
+
+
+@dataclass(slots=True)
+class Notes:
+    """What the guest wrote down on the side, in columns where it is a series."""
+
+    stage: list[tuple[int, str]] = field(default_factory=list)
+    loss: list[tuple[int, float, int]] = field(default_factory=list)
+    """(time ns, loss, updates so far)"""
+    epoch: list[tuple[int, int]] = field(default_factory=list)
+    results: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    samples: float | None = None
+    messages: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, note: dict[str, Any]) -> None:
+        """Take one line of notes; a malformed one is passed over."""
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            time_ns, kind = int(note["t"]), note["kind"]
+            if kind == "stage":
+                self.stage.append((time_ns, str(note["value"])))
+            elif kind == "loss":
+                self.loss.append((time_ns, float(note["value"]), int(note.get("step", 0))))
+            elif kind == "epoch":
+                self.epoch.append((time_ns, int(note["value"])))
+            elif kind == "plan":
+                self.plan.update({key: value for key, value in note.items() if isinstance(value, (int, float))})
+            elif kind == "samples" and note.get("value"):
+                self.samples = float(note["value"])
+            elif kind == "result":
+                values = {
+                    key: float(value)
+                    for key, value in note.items()
+                    if key not in ("t", "kind") and isinstance(value, (int, float))
+                }
+                self.results.append((time_ns, values))
+            elif kind in ("message", "hook_error"):
+                self.messages.append((time_ns, str(note.get("value") or f"{note.get('hook')}: {note.get('error')}")))
+
+
+class _GrowingFile:
+    """A file that is only appended to: hands out its new whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+
+    def new_lines(self) -> bytes:
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except OSError:
+            return b""
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return whole
+
+
+class LaneLog:
+    """All that one lane has recorded so far. `poll` reads what is new."""
+
+    def __init__(self, folder: RunFolder, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._rank: Path | None = None
+        self._reader: EventLogReader | None = None
+        self._notes_file: _GrowingFile | None = None
+        self._facts_stamp: tuple[int, int] | None = None
+        self._derived: Derived | None = None
+        self._stacks_file = _GrowingFile(folder.stacks_path(name))
+        self.folder = StepFolder()
+        self.notes = Notes()
+        self.facts: dict[str, Any] = {}
+        self.stacks: list[dict[str, Any]] = []
+        self.problem: str | None = None
+        """One sentence, when the log cannot be read."""
+
+    def poll(self) -> bool:
+        """Read what is new; whether anything was."""
+        self._find_rank()
+        self.stacks.extend(read_json_lines(self._stacks_file.new_lines()))
+        changed = False
+        if self._notes_file is not None:
+            for note in read_json_lines(self._notes_file.new_lines()):
+                self.notes.add(note)
+                changed = True
+        self._read_facts()
+        if self._reader is not None:
+            while True:
+                words = np.frombuffer(self._reader.read_new(1 << 20), dtype=np.uint64)
+                if not len(words):
+                    break
+                self.folder.feed(words)
+                changed = True
+        return changed
+
+    def _find_rank(self) -> None:
+        """Settle on the rank that trains: the first one, or a later one that has steps while this one has none."""
+        if self._reader is not None and len(self.folder.steps):
+            return
+        for path in self._folder.ranks(self._name):
+            if self._reader is not None and path == self._rank:
+                continue
+            try:
+                reader = EventLogReader(str(path / EVENTS))
+            except FileNotFoundError:
+                continue
+            except (EventLogError, OSError) as error:
+                self.problem = str(error)
+                continue
+            if self._reader is not None:
+                trial = StepFolder()
+                trial.feed(np.frombuffer(reader.read_new(1 << 16), dtype=np.uint64))
+                if not len(trial.steps):
+                    reader.close()
+                    continue
+                self._reader.close()
+                reader.close()
+                reader = EventLogReader(str(path / EVENTS))
+            self._rank, self._reader, self.problem = path, reader, None
+            self._notes_file = _GrowingFile(path / NOTES)
+            self.folder, self.notes, self._facts_stamp = StepFolder(), Notes(), None
+            return
+
+    def _read_facts(self) -> None:
+        if self._rank is None:
+            return
+        path = self._rank / FACTS
+        try:
+            status = os.stat(path)
+            stamp = (status.st_mtime_ns, status.st_size)
+            if stamp == self._facts_stamp:
+                return
+            facts = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        self._facts_stamp = stamp
+        if isinstance(facts, dict):
+            self.facts = facts
+
+    @property
+    def guest_start_ns(self) -> int | None:
+        """When the guest was armed in the process."""
+        return self._reader.start_ns if self._reader else None
+
+    @property
+    def clean_end(self) -> bool:
+        """Whether the log has its trailer."""
+        return bool(self._reader and self._reader.ended)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the guest stopped recording: the disk was full."""
+        return bool(self._reader and self._reader.gave_up)
+
+    @property
+    def at_gate(self) -> bool:
+        """Whether the lane stands at the turn gate now."""
+        return bool(self._reader and self._reader.waiting)
+
+    @property
+    def pid(self) -> int | None:
+        return self._reader.pid if self._reader else None
+
+    def derived(self) -> Derived:
+        """Which steps count, which stalled, and the block of each; kept until a step is added."""
+        steps = self.folder.steps
+        if self._derived is None or len(self._derived.steps) != len(steps):
+            compile_ns = steps.phases[:, PHASE_INDEX["compile"]]
+            counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns)
+            stalled, lost = find_stalls(steps.step_ns, counted)
+            self._derived = Derived(steps, counted, stalled, lost, blocks(steps.end_ns, steps.wait_ns))
+        return self._derived
+
+    def saw(self, *names: str) -> bool:
+        """Whether any of these events was recorded."""
+        return any(self.folder.seen[EVENT[name]] for name in names)
+
+    def output_tail(self, lines: int) -> tuple[str, ...]:
+        """The last lines that the program printed; carriage returns keep only what stays visible."""
+        try:
+            with open(self._folder.output_path(self._name), "rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - _TAIL_BYTES))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return ()
+        rows = [re.split(r"\r+", row.rstrip("\r"))[-1] for row in text.split("\n")]
+        return tuple(row for row in rows if row.strip())[-lines:]
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()

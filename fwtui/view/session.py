@@ -1,0 +1,163 @@
+"""An open run: `frame(at)` is a pure function of what is recorded and the moment.
+
+Live is the newest moment, pause a fixed one, replay a moving one; attach and post-mortem are opening the folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fwtui.analysis.steps import Steps
+from fwtui.recording.run_folder import RunFolder, RunFolderError
+from fwtui.recording.vocabulary import PHASE_NAMES, SOURCE_HOST, source_of_lane
+from fwtui.view import columns as cutting
+from fwtui.view.build_frame import build
+from fwtui.view.frame import Columns, Frame, Stall
+from fwtui.view.lane_log import LaneLog
+from fwtui.view.samples import Samples, in_slots
+
+
+class Session:
+    """Opens a run folder and folds it, a poll at a time.
+
+    Raises:
+        RunFolderError: the folder is no run, or its manifest is broken.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.manifest: dict[str, Any] = folder.read_manifest()
+        self.samples = Samples(folder)
+        self.logs: list[LaneLog] = []
+        self.cache: dict[Any, Any] = {}
+        """Derived values that are kept while the data they come from stays the same."""
+        self.start_ns: int = int(self.manifest["clock"]["monotonic_ns"])
+        self.recorder_alive = True
+        self._checked_s = -10.0
+        self.poll()
+
+    def poll(self) -> bool:
+        """Read what is new on disk; whether anything was."""
+        try:
+            manifest = self.folder.read_manifest()
+        except RunFolderError:
+            manifest = self.manifest  # replaced whole; a folder that vanishes leaves the last one
+        changed = manifest != self.manifest
+        self.manifest = manifest
+        for lane in manifest["lanes"][len(self.logs) :]:
+            self.logs.append(LaneLog(self.folder, lane["name"]))
+        for log in self.logs:
+            changed |= log.poll()
+        self._check_recorder()
+        return self.samples.poll() or changed
+
+    def _check_recorder(self) -> None:
+        """Whether the recorder process still exists; looked at once a second."""
+        if time.monotonic() - self._checked_s < 1.0:
+            return
+        self._checked_s = time.monotonic()
+        recorder = self.manifest.get("recorder") or {}
+        if self.manifest["status"] not in ("starting", "running") or not recorder.get("pid"):
+            return
+        self.recorder_alive = _same_process(int(recorder["pid"]), recorder.get("create_time"))
+
+    @property
+    def newest_ns(self) -> int:
+        """The newest moment that is recorded; for a live run, now."""
+        if self.live:
+            return time.perf_counter_ns()
+        ended = self.manifest.get("ended_ns")
+        if ended:
+            return int(ended)
+        logs = [log.folder.last_ns for log in self.logs]
+        return max([self.samples.newest_ns(), self.start_ns, *logs])
+
+    @property
+    def live(self) -> bool:
+        """Whether lanes run under a living recorder."""
+        return self.manifest["status"] in ("starting", "running") and self.recorder_alive
+
+    def frame(self, at_ns: int | None = None) -> Frame:
+        """All that a viewer may show at a moment; the newest one by default."""
+        return build(self, self.newest_ns if at_ns is None else at_ns)
+
+    def columns(self, lane: int, slot_ns: float, first: int, count: int, at_ns: int | None = None) -> Columns:
+        """A lane's history in `count` slots from slot `first`; nothing after `at_ns`."""
+        log, manifest = self.logs[lane], self.manifest["lanes"][lane]
+        derived = log.derived()
+        spawn = manifest.get("started_ns")
+        first_step = log.folder.first_step_ns or manifest.get("ended_ns") or at_ns or self.newest_ns
+        return cutting.cut(derived, self.start_ns, slot_ns, first, count, spawn, float(first_step))
+
+    def series(self, lane: int | None, metric: str, slot_ns: float, first: int, count: int) -> np.ndarray:
+        """A hardware metric in slots: of a lane, or of the host when `lane` is None. NaN: not measured."""
+        source = SOURCE_HOST if lane is None else source_of_lane(lane)
+        times, values = self.samples.of(source, metric)
+        return in_slots(times, values, self.start_ns, slot_ns, first, count)
+
+    def loss(self, lane: int, slot_ns: float, first: int, count: int) -> np.ndarray:
+        """The lane's loss in slots. NaN: none noted."""
+        rows = self.logs[lane].notes.loss
+        times = np.array([row[0] for row in rows], dtype=float)
+        values = np.array([row[1] for row in rows], dtype=float)
+        return in_slots(times, values, self.start_ns, slot_ns, first, count)
+
+    def steps(self, lane: int) -> Steps:
+        """The columns of all whole steps of a lane."""
+        return self.logs[lane].folder.steps
+
+    def stalls(self, lane: int) -> tuple[Stall, ...]:
+        """The stalls of a lane that are over, oldest first."""
+        log = self.logs[lane]
+        derived = log.derived()
+        where = np.flatnonzero(derived.stalled)
+        if not len(where):
+            return ()
+        phases = cutting.swelled_phase(derived, where)
+        return tuple(
+            Stall(
+                start_ns=int(derived.steps.start_ns[i]),
+                end_ns=int(derived.steps.end_ns[i]),
+                lost_ms=float(derived.lost_ns[i]) / 1e6,
+                phase=PHASE_NAMES[phase],
+                location=location_between(log.stacks, derived.steps.start_ns[i], derived.steps.end_ns[i]),
+                in_progress=False,
+            )
+            for i, phase in zip(where, phases, strict=True)
+        )
+
+    def close(self) -> None:
+        self.samples.close()
+        for log in self.logs:
+            log.close()
+
+
+def location_between(stacks: list[dict[str, Any]], start_ns: float, end_ns: float) -> str | None:
+    """`file:line` of the first stack taken in an interval."""
+    for stack in stacks:
+        if start_ns <= stack.get("t", 0) <= end_ns and stack.get("location"):
+            return str(stack["location"])
+    return None
+
+
+def _same_process(pid: int, create_time: float | None) -> bool:
+    """Whether a process is the one that was started then; psutil is imported only here."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return create_time is None or abs(process.create_time() - create_time) < 2
+    except psutil.Error:
+        return False
+
+
+def host_facts(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The manifest's host part; empty when it has none."""
+    host = manifest.get("host")
+    return host if isinstance(host, Mapping) else {}
