@@ -124,7 +124,9 @@ class SimulatedLane:
         for stage, ms in self.lane.startup_ms:
             self._note("stage", value=stage)
             self._pass(ms)
-        self._note("plan", **plan)
+        if self.lane.kind != "silent":
+            self._note("plan", **plan)
+            self._note("epoch", value=1)
         if self.lane.kind.startswith("keras"):
             self._event("train_begin")
             self._span("callback", 0.1)
@@ -132,7 +134,6 @@ class SimulatedLane:
             self._span("callback", 0.1)
         elif self.lane.kind == "torch":
             self._span("loader_start", 0.2)
-        self._note("epoch", value=1)
         self.truth.ready_ns = self.now_ns
 
     def wait_until(self, until_ns: int) -> None:
@@ -179,6 +180,9 @@ class SimulatedLane:
         if self.lane.kind.startswith("keras"):
             self._event("epoch_end")
             self._event("train_end")
+        elif self.lane.steps is not None and self.lane.kind == "torch":
+            self._event("data_begin")
+            self._event("data_stop")
         if self.lane.evaluation_ms:
             self.truth.evaluation_ms = self.lane.evaluation_ms
             self._span("evaluation", self.lane.evaluation_ms)

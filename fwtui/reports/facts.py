@@ -1,0 +1,210 @@
+"""The rows that every report in words shows: one table, so that text, markdown and HTML cannot disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fwtui.analysis.results import Pair
+from fwtui.recording.vocabulary import PHASE_NAMES
+from fwtui.view.frame import Frame, Gpu, LaneFrame
+from fwtui.view.units import NOT_KNOWN, show
+
+
+class Row(NamedTuple):
+    """One line of a table: a label and a cell a lane."""
+
+    label: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A row of the lanes' table: what it is called and how a lane's cell is written."""
+
+    label: str
+    cell: Callable[[LaneFrame], str]
+    optional: bool = False
+    """Left out when no lane has any of it."""
+
+
+def _status(lane: LaneFrame) -> str:
+    if lane.signal:
+        return f"{lane.state} by {lane.signal}"
+    return f"{lane.state}, exit code {lane.exit_code}" if lane.exit_code else lane.state
+
+
+def _steps(lane: LaneFrame) -> str:
+    total = "" if lane.steps_total is None or lane.steps_total == lane.steps else f" of {lane.steps_total:,}"
+    return f"{lane.steps:,}{total}, {lane.steps_counted:,} counted"
+
+
+def _spread(lane: LaneFrame) -> str:
+    times = lane.step_ms
+    return f"{show(times.p5, 'ms')} – {show(times.p95, 'ms')}" if times else NOT_KNOWN
+
+
+def _stalls(lane: LaneFrame) -> str:
+    if lane.lost_share is None:
+        return NOT_KNOWN
+    return f"{show(lane.lost_share, 'share')} in {lane.stalls} stall{'' if lane.stalls == 1 else 's'}"
+
+
+def _loss(lane: LaneFrame) -> str:
+    if lane.loss_first is None and lane.loss_last is None:
+        return NOT_KNOWN
+    return f"{show(lane.loss_first, 'number')} -> {show(lane.loss_last, 'number')}"
+
+
+def _attributed(lane: LaneFrame) -> str:
+    if lane.wall_s is None or lane.attributed_s is None:
+        return show(lane.wall_s, "s")
+    share = lane.attributed_s / lane.wall_s if lane.wall_s else None
+    return f"{show(lane.wall_s, 's')}, {show(share, 'share')} attributed"
+
+
+def _gpu(lane: LaneFrame) -> str:
+    return gpu_words(lane.gpu) if lane.gpu else NOT_KNOWN
+
+
+def gpu_words(gpu: Gpu) -> str:
+    """A GPU's use on one line; what the driver does not tell is left out."""
+    parts = [
+        show(gpu.util, "share"),
+        f"{show(gpu.memory_peak_bytes, 'bytes')} peak",
+        f"{show(gpu.power_w, 'W')} of {show(gpu.power_limit_w, 'W')}",
+        f"throttled: {', '.join(gpu.throttle_reasons)}" if gpu.throttle_reasons else NOT_KNOWN,
+    ]
+    return ", ".join(part for part in parts if NOT_KNOWN not in part) or NOT_KNOWN
+
+
+MEASURES = (
+    Measure("runs", lambda lane: lane.title),
+    Measure("status", _status),
+    Measure("error", lambda lane: lane.error or NOT_KNOWN, optional=True),
+    Measure("steps", _steps),
+    Measure("step, median", lambda lane: show(lane.step_ms.median if lane.step_ms else None, "ms")),
+    Measure("step, p5 – p95", _spread),
+    Measure("rate", lambda lane: show(lane.rate, "it/s")),
+    Measure("throughput", lambda lane: show(lane.throughput_samples_s, "samples/s")),
+    Measure("lost", _stalls),
+    Measure("start-up", lambda lane: show(lane.startup_s, "s")),
+    Measure("compile", lambda lane: show(lane.compile_s, "s")),
+    Measure("evaluation", lambda lane: show(lane.evaluation_s, "s"), optional=True),
+    Measure("waited for turns", lambda lane: show(lane.waiting_s, "s"), optional=True),
+    Measure("wall time", _attributed),
+    Measure("CPU", lambda lane: show(lane.cpu_cores_mean, "cores")),
+    Measure("memory, peak", lambda lane: show(lane.rss_peak_bytes, "bytes")),
+    Measure("GPU", _gpu),
+    Measure("loss", _loss),
+)
+"""The lanes' table, in the order it is shown."""
+
+
+def lane_rows(frame: Frame) -> list[Row]:
+    """The lanes' table: `MEASURES`, each lane's ratio to the baseline, and the results that the programs told."""
+    rows = []
+    for measure in MEASURES:
+        cells = tuple(measure.cell(lane) for lane in frame.lanes)
+        if measure.optional and all(cell in (NOT_KNOWN, show(0, "s")) for cell in cells):
+            continue
+        rows.append(Row(measure.label, cells))
+        if measure.label == "step, p5 – p95" and frame.comparison:
+            rows.append(Row("step time", tuple(_ratio(frame, lane) for lane in frame.lanes)))
+    names = dict.fromkeys(name for lane in frame.lanes for name in lane.results)
+    for name in names:
+        rows.append(Row(name.replace("_", " "), tuple(show(lane.results.get(name), "number") for lane in frame.lanes)))
+    return rows
+
+
+def _ratio(frame: Frame, lane: LaneFrame) -> str:
+    comparison = frame.comparison
+    if comparison is None or lane.step_ms is None:
+        return NOT_KNOWN
+    if lane.name == comparison.baseline:
+        return "1.00x, the baseline"
+    pair = next((pair for pair in comparison.pairs if pair.lane == lane.name), None)
+    return ratio_words(pair) if pair else NOT_KNOWN
+
+
+def ratio_words(pair: Pair) -> str:
+    """`1.99x [1.95, 2.03], slower`: a ratio never stands without its interval, nor at all when the work is unequal."""
+    if pair.verdict == "unfair" or pair.ratio is None or pair.ci95 is None:
+        return pair.verdict
+    return f"{show(pair.ratio, 'x')} [{pair.ci95[0]:.2f}, {pair.ci95[1]:.2f}], {pair.verdict}"
+
+
+def phase_rows(frame: Frame) -> list[Row]:
+    """Where the mean counted step goes, a row a phase; phases that no lane measured are left out."""
+    rows = []
+    for name in PHASE_NAMES:
+        phases = [lane.phases.get(name) for lane in frame.lanes]
+        if all(phase is None for phase in phases):
+            continue
+        cells = (f"{show(phase.ms, 'ms'):>9} {show(phase.share, 'share'):>6}" if phase else "" for phase in phases)
+        rows.append(Row(name, tuple(cell or NOT_KNOWN for cell in cells)))
+    return rows
+
+
+def unfair_lines(frame: Frame) -> list[str]:
+    """Why the lanes cannot be compared, a line a reason."""
+    reasons = frame.comparison.unfair_reasons if frame.comparison else ()
+    return [f"{reason.code}: {reason.detail}" for reason in reasons]
+
+
+def condition_lines(frame: Frame) -> list[str]:
+    """In what the lanes differ without being unequal work, and whether their losses agree."""
+    comparison = frame.comparison
+    if comparison is None:
+        return []
+    lines = [
+        f"{item.name}: " + ", ".join(f"{lane} {value}" for lane, value in item.values)
+        for item in comparison.conditions
+        if item.equal is False and not item.fatal
+    ]
+    if frame.schedule == "together" and len(frame.lanes) > 1:
+        lines.append("the lanes shared the machine (--schedule together)")
+    if comparison.parity:
+        parity = comparison.parity
+        difference = show(parity.max_abs_loss_difference, "number")
+        lines.append(f"losses differ by at most {difference} over {parity.checked_steps:,} checked steps")
+    return lines
+
+
+def gap_lines(frame: Frame) -> list[str]:
+    """What each pair's gap is made of, and why a pair is undecided."""
+    lines = []
+    for pair in frame.comparison.pairs if frame.comparison else ():
+        if pair.reason:
+            lines.append(f"{pair.lane}: {pair.verdict}, {pair.reason}")
+        elif pair.verdict != "unfair" and pair.gap_ms is not None and pair.causes:
+            lines.append(f"{pair.lane}: {_signed(pair.gap_ms)} a step: {', '.join(_parts(pair))}")
+    return lines
+
+
+_LEAST_PART = 0.02
+"""Parts of a gap smaller than this share of its largest part are told together."""
+
+
+def _parts(pair: Pair) -> list[str]:
+    least = _LEAST_PART * max(abs(cause.ms) for cause in pair.causes)
+    parts = [f"{cause.code} {_signed(cause.ms)}" for cause in pair.causes if abs(cause.ms) >= least]
+    rest = sum(cause.ms for cause in pair.causes if abs(cause.ms) < least)
+    return [*parts, f"the rest {_signed(rest)}"] if rest else parts
+
+
+def _signed(ms: float) -> str:
+    return ("+" if ms >= 0 else "−") + show(abs(ms), "ms")
+
+
+def title(frame: Frame) -> str:
+    """What was run and how: `mnist-mlp · turns · seed 0 · finished after 16 s`."""
+    ended = "running for" if frame.live else f"{frame.status} after"
+    parts = [
+        frame.workload or frame.name,
+        frame.schedule,
+        None if frame.seed is None else f"seed {frame.seed}",
+        f"{ended} {show(frame.elapsed_s, 's')}",
+    ]
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,104 @@
+"""A run as JSON. The keys are a contract (see `schema.py`); what is unknown is null."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fwtui import __version__
+from fwtui.recording.vocabulary import PHASE_NAMES
+from fwtui.reports.schema import LANE_STATUSES, SCHEMA_VERSION
+from fwtui.view.frame import Frame, LaneFrame
+
+
+def report(frame: Frame) -> dict[str, Any]:
+    """The report of a run at one moment; `json.dumps` takes it as it is."""
+    value: dict[str, Any] = _plain(
+        {
+            "schema": SCHEMA_VERSION,
+            "fwtui": __version__,
+            "run": {
+                "id": frame.run_id,
+                "name": frame.name,
+                "started": frame.started,
+                "elapsed_s": frame.elapsed_s,
+                "status": frame.status,
+                "schedule": frame.schedule,
+                "seed": frame.seed,
+                "workload": frame.workload,
+                "path": frame.path,
+                "headline": frame.headline,
+                "notice": frame.notice,
+            },
+            "host": {
+                "cpu": frame.host.cpu,
+                "cores": frame.host.cores,
+                "memory_bytes": frame.host.memory_bytes,
+                "gpus": frame.host.gpus,
+            },
+            "lanes": [_lane(lane) for lane in frame.lanes],
+            "comparison": frame.comparison,
+        }
+    )
+    return value
+
+
+_SAME_NAME = (
+    "name",
+    "framework",
+    "version",
+    "backend",
+    "python",
+    "device",
+    "exit_code",
+    "signal",
+    "error",
+    "steps",
+    "steps_counted",
+    "samples_per_step",
+    "startup_s",
+    "compile_s",
+    "evaluation_s",
+    "waiting_s",
+    "step_ms",
+    "throughput_samples_s",
+    "stalls",
+    "lost_share",
+    "wall_s",
+    "attributed_s",
+    "rss_peak_bytes",
+    "gpu",
+    "loss_first",
+    "loss_last",
+    "results",
+    "facts",
+)
+"""Keys of a lane that a `LaneFrame` has under the same name."""
+
+
+def _lane(lane: LaneFrame) -> dict[str, Any]:
+    return {
+        **{name: getattr(lane, name) for name in _SAME_NAME},
+        "status": lane.state if lane.state in LANE_STATUSES else None,
+        "state": lane.state,
+        "cpu_cores": lane.cpu_cores_mean,
+        "phases": {name: lane.phases.get(name) for name in PHASE_NAMES},
+        "findings": lane.findings,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The value in what JSON knows: frozen results as objects, tuples as lists, NaN and infinity as null."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):  # numpy's own scalars
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

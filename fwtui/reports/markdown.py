@@ -1,0 +1,60 @@
+"""A run in Markdown, to be pasted into a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from fwtui.reports import facts
+from fwtui.reports.facts import Row
+from fwtui.view.frame import Frame
+from fwtui.view.units import show
+
+
+def report(frame: Frame) -> str:
+    """The summary's facts, with tables that a pull request renders."""
+    heads = [f"{lane.index + 1} {lane.name}" for lane in frame.lanes]
+    sections = [
+        f"### fwtui: {_safe(frame.headline or facts.title(frame))}",
+        _safe(facts.title(frame)),
+        _table("", heads, facts.lane_rows(frame)),
+        _table("mean step", heads, facts.phase_rows(frame)),
+        _list("Unfair, because", facts.unfair_lines(frame)),
+        _list("The gap", facts.gap_lines(frame)),
+        _list("Note", facts.condition_lines(frame)),
+        _findings(frame),
+        _safe(frame.notice or ""),
+        f"Run `{frame.run_id}` on {_safe(frame.host.cpu)}, {frame.host.cores} cores, "
+        f"{show(frame.host.memory_bytes, 'bytes')} memory.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _safe(text: str) -> str:
+    """A program's own words must not become markup, nor break a table."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
+
+
+def _table(corner: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    rules = ["---"] * (len(heads) + 1)
+    lines = [map(_safe, (corner, *heads)), rules, *(map(_safe, (row.label, *row.cells)) for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _list(heading: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"**{heading}**", "", *(f"- {_safe(line)}" for line in lines)]) if lines else ""
+
+
+def _findings(frame: Frame) -> str:
+    lines = []
+    for lane in frame.lanes:
+        for finding in lane.findings:
+            where = f" at `{finding.location}`" if finding.location else ""
+            share = "" if finding.share is None else f", {show(finding.share, 'share')} of its time"
+            lines.append(
+                f"- **{_safe(lane.name)}: {finding.code}** ({finding.severity}{share}){where}: "
+                f"{_safe(finding.evidence)}. {_safe(finding.advice)}"
+            )
+    return "\n".join(["**Findings**", "", *lines]) if lines else ""
