@@ -84,6 +84,7 @@ SCENARIOS: dict[str, Scenario] = {
             replace(keras, batch_size=32, steps=320),
         ),
         workload=None,
+        epochs=10,
     ),
     "six_lanes": Scenario(
         (
