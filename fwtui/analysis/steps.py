@@ -30,20 +30,21 @@ _WAIT, _EVALUATION, _BATCH = SPANS.index("wait"), SPANS.index("evaluation"), SPA
 _FORWARD, _COMPUTE, _UNEXPLAINED = (PHASE_INDEX[name] for name in ("forward", "compute", "unexplained"))
 
 
-def _codes(*names: str) -> np.ndarray:
+def codes_of(*names: str) -> np.ndarray:
+    """Mask over event codes: true at the named ones."""
     mask = np.zeros(CODE_MASK + 1, dtype=bool)
     mask[[EVENT[name] for name in names]] = True
     return mask
 
 
-_UPDATE = _codes("optimizer_end", "update_skipped", "train_call_end")
-_PRODUCTIVE = _codes("backward_begin", "optimizer_begin", "train_call_begin")
-_FETCH = _codes("data_begin", "loader_start_begin")
-_LEAVES = _codes(
+_UPDATE = codes_of("optimizer_end", "update_skipped", "train_call_end")
+_PRODUCTIVE = codes_of("backward_begin", "optimizer_begin", "train_call_begin", "train_call_end")
+_FETCH = codes_of("data_begin", "loader_start_begin")
+_LEAVES = codes_of(
     "data_begin", "loader_start_begin", "wait_begin", "evaluation_begin", "train_end", "epoch_end", "program_end"
 )
 """Where a step that made its update is over."""
-_STRUCTURE = _codes(
+_STRUCTURE = codes_of(
     *(
         event.name
         for event in EVENTS
@@ -52,7 +53,7 @@ _STRUCTURE = _codes(
     *("step_begin", "step_end", "wait_begin", "evaluation_begin", "program_end", "update_skipped", "call_begin"),
 )
 """Events that tell what the unhooked time before them was for."""
-_STARTS = _codes("data_begin", "loader_start_begin", "train_begin", "batch_begin_enter", "step_begin") | _PRODUCTIVE
+_STARTS = codes_of("data_begin", "loader_start_begin", "train_begin", "batch_begin_enter", "step_begin") | _PRODUCTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,8 @@ class StepFolder:
             step[mine] * PHASE_COUNT + phases[mine], weights=durations[mine], minlength=count * PHASE_COUNT
         ).reshape(count, PHASE_COUNT)
         self.compile_ns += float(durations[spans == SPANS.index("compile")].sum())
-        updates = np.diff(np.cumsum(_UPDATE[codes])[ends - 1], prepend=0) if self.mode == "updates" else np.ones(count)
+        more = _UPDATE if self.mode == "updates" else codes_of("more_updates")
+        updates = np.diff(np.cumsum(more[codes])[ends], prepend=0) + (self.mode != "updates")
         columns = {
             "start_ns": np.concatenate((times[:1], times[ends[:-1]])),
             "end_ns": times[ends],

@@ -112,6 +112,7 @@ EVENTS = (
     Event(40, "train_end", None, None, "a training loop is over"),
     Event(41, "program_begin", None, None, "the guest is armed: the user's program starts"),
     Event(42, "program_end", None, None, "the interpreter is about to exit"),
+    Event(44, "more_updates", None, None, "one more update in this Keras execution (steps_per_execution)"),
     Event(43, "guest_flush", None, None, "the guest lives: written when nothing else was for a while"),
 )
 EVENT = {event.name: event.code for event in EVENTS}

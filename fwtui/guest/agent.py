@@ -1,0 +1,309 @@
+"""The guest's heart: lists of times that hooks append to, and a thread that writes them down 20 times a second.
+
+On the hot path a hook does one thing: `append(perf_counter_ns())` to the list of its event. Everything else (files,
+notes, facts) happens in the drain thread or once. An error of ours is noted and never reaches the program.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import json
+import os
+import sys
+import threading
+import time
+from bisect import bisect_right
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from fwtui.recording.event_log import SLOT_GATE, EventLogWriter
+from fwtui.recording.run_folder import EVENTS as EVENTS_FILE
+from fwtui.recording.run_folder import FACTS, NOTES, write_json
+from fwtui.recording.vocabulary import CODE_BITS, EVENT, EVENTS, GATE_GO, GATE_HOLD
+
+DRAIN_S = 0.05
+HOLD_BACK_NS = 5_000_000
+"""Words younger than this wait for the next drain: another thread may be about to append an older one."""
+
+lists: Dict[int, List[int]] = {event.code: [] for event in EVENTS}
+"""Times by event code; the drain thread empties them."""
+undo: List[Callable[[], None]] = []
+"""Takes every hook out again."""
+header: Any = [0] * 16
+"""The event log's header once it exists; before that a list of zeros, so that the gate is open."""
+
+_lane_dir = ""
+_rank_dir: Optional[str] = None
+_writer: Optional[EventLogWriter] = None
+_held: List[int] = []
+_notes: List[Dict[str, Any]] = []
+_facts: Dict[str, Any] = {}
+_facts_changed = False
+_lock = threading.Lock()
+_start_ns = 0
+_written: Dict[int, int] = dict.fromkeys(lists, 0)
+_stack_file: Any = None
+main_thread = threading.get_ident()
+
+
+def start() -> None:
+    """Arm the guest: post-import hooks only. Files are made when a framework is met, or `fwtui.mark` is used."""
+    global _lane_dir, _start_ns
+    if _is_helper_process():
+        return
+    _lane_dir = os.environ["FWTUI_LANE_DIR"]
+    _start_ns = time.perf_counter_ns()
+    from fwtui.guest import import_hooks
+
+    import_hooks.install()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_leave)
+
+
+def _is_helper_process() -> bool:
+    """Whether this interpreter was started by a framework or by multiprocessing to help another process."""
+    argv = getattr(sys, "orig_argv", None)
+    if argv is None:
+        try:
+            with open("/proc/self/cmdline", "rb") as file:
+                argv = file.read().decode("utf-8", "replace").split("\0")
+        except OSError:
+            argv = sys.argv
+    line = " ".join(argv)
+    return any(sign in line for sign in ("multiprocessing.", "--multiprocessing-fork", "torch._inductor", "joblib.externals"))
+
+
+def active() -> bool:
+    """Whether events of this process are being written."""
+    return _writer is not None
+
+
+def recorder(name: str) -> Callable[[int], None]:
+    """The bound `append` of an event's list: what a hook calls with `perf_counter_ns()`."""
+    return lists[EVENT[name]].append
+
+
+def count(name: str) -> int:
+    """How often an event was noted so far, about."""
+    code = EVENT[name]
+    return _written[code] + len(lists[code])
+
+
+def in_keras_fit() -> bool:
+    """Whether Keras's own training loop runs the steps: it stands at the gate and tells the loss itself."""
+    return count("train_begin") > count("train_end")
+
+
+def activate() -> None:
+    """Make the rank's folder and its log, and start the drain thread. Safe to call again."""
+    global _writer, _rank_dir, header
+    with _lock:
+        if _writer is not None or not _lane_dir or _rank_dir is not None:
+            return
+        rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
+        for name in (f"rank-{rank}", f"rank-{rank}.{os.getpid()}", f"rank-{rank}.{os.getpid()}.{_start_ns}"):
+            _rank_dir = os.path.join(_lane_dir, name)
+            try:
+                os.makedirs(_rank_dir, exist_ok=True)
+                _writer = EventLogWriter(os.path.join(_rank_dir, EVENTS_FILE), _start_ns)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                _report("the event log cannot be made", error)
+                return
+            break
+        if _writer is None:
+            return
+        header = _writer.header
+        header[SLOT_GATE] = GATE_HOLD if os.environ.get("FWTUI_GATE") == "hold" else GATE_GO
+        lists[EVENT["program_begin"]].append(_start_ns)
+    _register_stack_signal()
+    gc.callbacks.append(_on_gc)
+    undo.append(lambda: gc.callbacks.remove(_on_gc))
+    atexit.register(close)
+    thread = threading.Thread(target=_drain_for_ever, name="fwtui", daemon=True)
+    thread.start()
+
+
+def _register_stack_signal() -> None:
+    """Let the recorder ask for all stacks by a signal; works while the GIL is held and needs no right."""
+    global _stack_file
+    with contextlib.suppress(Exception):  # a convenience: no platform's refusal may matter
+        import faulthandler
+        import signal
+
+        _stack_file = open(os.path.join(str(_rank_dir), "stack.txt"), "w")  # noqa: SIM115 - kept open for the handler
+        faulthandler.register(signal.SIGRTMIN + 7, file=_stack_file, all_threads=True)
+
+
+def _on_gc(
+    phase: str,
+    info: Dict[str, int],
+    begin: Callable[[int], None] = lists[EVENT["gc_begin"]].append,
+    end: Callable[[int], None] = lists[EVENT["gc_end"]].append,
+    now: Callable[[], int] = time.perf_counter_ns,
+) -> None:
+    if info["generation"] and threading.get_ident() == main_thread:
+        (begin if phase == "start" else end)(now())
+
+
+def note(kind: str, **values: Any) -> None:
+    """Note a slow fact; the drain thread writes it."""
+    _notes.append({"t": time.perf_counter_ns(), "kind": kind, **values})
+
+
+def note_now(kind: str, **values: Any) -> None:
+    """Note a slow fact and write it at once: before an import that may hold the GIL for seconds."""
+    note(kind, **values)
+    with _lock:
+        _write_notes()
+
+
+def facts(values: Dict[str, Any]) -> None:
+    """Add what was learnt about the program; unknown values (None) are left out."""
+    global _facts_changed
+    _facts.update({key: value for key, value in values.items() if value is not None})
+    _facts_changed = True
+
+
+def hook_error(hook: str, error: BaseException) -> None:
+    """Note that a hook failed and was disarmed."""
+    note("hook_error", hook=hook, error=f"{type(error).__name__}: {error}")
+
+
+def patch(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    """Replace `owner.name` by `make(original)`, and remember how to take it back."""
+    original = getattr(owner, name)
+    own = name in vars(owner)
+    wrapper = make(original)
+    with contextlib.suppress(AttributeError, TypeError):
+        wrapper.__name__, wrapper.__qualname__, wrapper.__doc__ = name, original.__qualname__, original.__doc__
+        wrapper.__module__, wrapper.__wrapped__ = original.__module__, original
+    setattr(owner, name, wrapper)
+
+    def restore() -> None:
+        if own:
+            setattr(owner, name, original)
+        else:
+            delattr(owner, name)
+
+    undo.append(restore)
+
+
+def arm(name: str, hooks: Callable[[Any], None], module: Any) -> None:
+    """Run one framework's hooking; its failure is noted and leaves the program as it was."""
+    before = len(undo)
+    try:
+        hooks(module)
+    except Exception as error:  # the outermost guard: whatever a strange version does, the program goes on
+        for restore in reversed(undo[before:]):
+            with contextlib.suppress(Exception):
+                restore()
+        del undo[before:]
+        hook_error(name, error)
+
+
+def _drain_for_ever() -> None:
+    while _writer is not None:
+        time.sleep(DRAIN_S)
+        with _lock:
+            if not _drain(time.perf_counter_ns() - HOLD_BACK_NS):
+                return
+
+
+def _drain(until_ns: int) -> bool:
+    """Write what happened until a moment; whether recording goes on."""
+    if _writer is None:
+        return False
+    for code, times in lists.items():
+        number = len(times)
+        if number:
+            chunk = times[:number]
+            del times[:number]
+            _written[code] += number
+            _held.extend([moment << CODE_BITS | code for moment in chunk])
+    _held.sort()
+    ready = bisect_right(_held, until_ns << CODE_BITS)
+    try:
+        if ready:
+            _writer.append(_held[:ready])
+            del _held[:ready]
+        _write_notes()
+        _write_facts()
+    except OSError as error:
+        _give_up(error)
+        return False
+    return True
+
+
+def _write_notes() -> None:
+    if not _notes or _rank_dir is None:
+        return
+    number = len(_notes)
+    text = "".join(json.dumps(row, default=str) + "\n" for row in _notes[:number])
+    del _notes[:number]
+    descriptor = os.open(os.path.join(_rank_dir, NOTES), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _write_facts() -> None:
+    global _facts_changed
+    if _facts_changed and _rank_dir is not None:
+        from pathlib import Path
+
+        _facts_changed = False
+        write_json(Path(_rank_dir) / FACTS, _facts)
+
+
+def _give_up(error: OSError) -> None:
+    """The disk is full: say so in the header, take the hooks out, and let the program go on."""
+    if _writer is not None:
+        _writer.give_up()
+    _report("recording stopped", error)
+    _disarm()
+
+
+def _report(what: str, error: BaseException) -> None:
+    with contextlib.suppress(OSError), open(os.path.join(_lane_dir, "guest-error.txt"), "a") as file:
+        file.write(f"{what}: {error}\n")
+
+
+def _disarm() -> None:
+    while undo:
+        with contextlib.suppress(Exception):  # a module half torn down at exit must not matter
+            undo.pop()()
+    for times in lists.values():
+        times.clear()
+
+
+def _leave() -> None:
+    """In a forked child: take the hooks out; the log stays the parent's."""
+    global _writer, _lock, header
+    _lock = threading.Lock()
+    _writer = None
+    header = [0] * 16
+    _held.clear()
+    _notes.clear()
+    _disarm()
+
+
+def close() -> None:
+    """Write the rest and set the trailer."""
+    global _writer
+    if _writer is None:
+        return
+    lists[EVENT["program_end"]].append(time.perf_counter_ns())
+    with _lock:
+        if _drain(time.perf_counter_ns() + 1) and _writer is not None:
+            with contextlib.suppress(OSError):
+                _writer.close()
+        _writer = None
+
+
+def span(begin: str, end: str) -> Tuple[Callable[[int], None], Callable[[int], None]]:
+    """The two `append`s of a pair of events."""
+    return recorder(begin), recorder(end)

@@ -1,0 +1,78 @@
+"""Post-import hooks: arm a framework's hooks when the program itself imports it, and not before."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib.abc import MetaPathFinder
+from typing import Any, Callable, Dict, Optional, Set
+
+from fwtui.guest import agent
+
+FRAMEWORKS = ("torch", "tensorflow", "keras", "tf_keras", "jax")
+"""Packages whose import is told as a stage."""
+
+HOOKS: Dict[str, str] = {
+    "torch": "torch_hooks:arm",
+    "torch._dynamo.callback": "torch_hooks:arm_dynamo",
+    "keras.src.callbacks.callback_list": "keras_hooks:arm_callbacks",
+    "keras.src.callbacks": "keras_hooks:arm_callbacks",
+    "tf_keras.src.callbacks": "keras_hooks:arm_callbacks",
+    "keras.src.utils.python_utils": "keras_hooks:arm_logs",
+    "keras.src.optimizers.base_optimizer": "keras_hooks:arm_optimizer",
+    "tensorflow.python.eager.polymorphic_function.polymorphic_function": "tensorflow_hooks:arm_functions",
+    "tensorflow.python.framework.func_graph": "tensorflow_hooks:arm_tracing",
+    "tensorflow.python.data.ops.iterator_ops": "tensorflow_hooks:arm_iterator",
+    "tensorflow.python.eager.backprop": "tensorflow_hooks:arm_tape",
+    "jax._src.monitoring": "jax_hooks:arm",
+}
+"""Module to wait for → `file:function` in this folder."""
+
+
+class _Finder(MetaPathFinder):
+    """Lets the other finders find, then wraps the loader's `exec_module` on that one instance."""
+
+    def __init__(self) -> None:
+        self._busy: Set[str] = set()
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name in self._busy or (name not in HOOKS and name not in FRAMEWORKS):
+            return None
+        self._busy.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, AttributeError, ValueError):
+            return None
+        finally:
+            self._busy.discard(name)
+        if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            if name in FRAMEWORKS:
+                agent.activate()
+                agent.note_now("stage", value=f"importing {name}")
+            execute(module)
+            if name in HOOKS:
+                agent.arm(name, _function(HOOKS[name]), module)
+            if name in FRAMEWORKS:
+                agent.note("stage", value="running the program")
+
+        try:
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        except AttributeError:
+            return None
+        return spec
+
+
+def _function(where: str) -> Callable[[Any], None]:
+    file, name = where.split(":")
+    module = importlib.import_module(f"fwtui.guest.{file}")
+    function: Callable[[Any], None] = getattr(module, name)
+    return function
+
+
+def install(finder: Optional[MetaPathFinder] = None) -> None:
+    """Put the finder in front of all others."""
+    sys.meta_path.insert(0, finder or _Finder())

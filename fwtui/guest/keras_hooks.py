@@ -1,0 +1,262 @@
+"""Hooks for Keras 3 on every backend and for Keras 2: `CallbackList` on the class, log conversion, the optimizer.
+
+No callback of ours is ever injected: that would turn asynchronous dispatch off.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any, Dict
+
+from fwtui.guest import agent, turn_gate
+
+LOSS_EVERY_NS = 200_000_000
+_now = time.perf_counter_ns
+_state: Dict[str, Any] = {"evaluating": 0, "learnt": False, "begin": 0}
+
+
+def arm_callbacks(module: Any) -> None:
+    """Wrap the methods of `CallbackList` on the class."""
+    kind = getattr(module, "CallbackList", None)
+    if kind is None or getattr(kind.on_train_batch_begin, "__wrapped__", None) is not None:
+        return
+    agent.activate()
+    agent.patch(kind, "on_train_batch_begin", _batch_begin)
+    agent.patch(kind, "on_train_batch_end", _batch_end)
+    for method, before, after in (
+        ("on_epoch_begin", None, "epoch_begin"),
+        ("on_epoch_end", "epoch_end", None),
+        ("on_train_begin", "train_begin", None),
+        ("on_train_end", None, "train_end"),
+    ):
+        agent.patch(kind, method, lambda original, b=before, a=after: _around(original, b, a))
+    for what in ("test", "predict"):
+        agent.patch(kind, f"on_{what}_begin", lambda original: _evaluation(original, 1))
+        agent.patch(kind, f"on_{what}_end", lambda original: _evaluation(original, -1))
+
+
+def _batch_begin(original: Any) -> Any:
+    enter, leave = agent.span("batch_begin_enter", "batch_begin_exit")
+    gate, ident = turn_gate.check, threading.get_ident
+
+    def on_train_batch_begin(self: Any, batch: Any, logs: Any = None) -> Any:
+        if ident() != agent.main_thread:
+            return original(self, batch, logs)
+        gate()
+        _state["begin"] = batch
+        enter(_now())
+        result = original(self, batch, logs)
+        leave(_now())
+        return result
+
+    return on_train_batch_begin
+
+
+def _batch_end(original: Any) -> Any:
+    enter, leave = agent.span("batch_end_enter", "batch_end_exit")
+    more, ident = agent.recorder("more_updates"), threading.get_ident
+
+    def on_train_batch_end(self: Any, batch: Any, logs: Any = None) -> Any:
+        if ident() != agent.main_thread:
+            return original(self, batch, logs)
+        entered = _now()
+        enter(entered)
+        for _ in range(batch - _state["begin"]):
+            more(entered)
+        result = original(self, batch, logs)
+        leave(_now())
+        if not _state["learnt"]:
+            _state["learnt"] = True
+            agent.arm("keras facts", _learn, self)
+        return result
+
+    return on_train_batch_end
+
+
+def _around(original: Any, before: Any, after: Any) -> Any:
+    begin, end = agent.span("callback_begin", "callback_end")
+    first = agent.recorder(before) if before else None
+    last = agent.recorder(after) if after else None
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        now = _now()
+        if first is not None:
+            first(now)
+        begin(now)
+        if after == "epoch_begin":
+            agent.note("epoch", value=(args[0] if args else kwargs.get("epoch", 0)) + 1)
+        elif before == "train_begin":
+            agent.arm("keras plan", _plan, self)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            now = _now()
+            end(now)
+            if last is not None:
+                last(now)
+
+    return method
+
+
+def _evaluation(original: Any, change: int) -> Any:
+    """Only the outermost of nested evaluations counts."""
+    note = agent.recorder("evaluation_begin" if change > 0 else "evaluation_end")
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _state["evaluating"] += change
+        if change > 0 and _state["evaluating"] == 1:
+            note(_now())
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            if change < 0 and _state["evaluating"] == 0:
+                note(_now())
+
+    return method
+
+
+def arm_logs(module: Any) -> None:
+    """Time the conversion of logs to Python numbers: it waits for the device. Trainers import it by name, later."""
+    begin, end = agent.span("sync_begin", "sync_end")
+    ident, last = threading.get_ident, [0]
+
+    def make(original: Any) -> Any:
+        def pythonify_logs(logs: Any) -> Any:
+            if ident() != agent.main_thread:
+                return original(logs)
+            started = _now()
+            begin(started)
+            result = original(logs)
+            end(_now())
+            if started - last[0] > LOSS_EVERY_NS and not _state["evaluating"] and isinstance(result, dict):
+                loss = result.get("loss")
+                if isinstance(loss, float):
+                    last[0] = started
+                    agent.note("loss", value=loss, step=agent.count("batch_end_exit") + 1, mean=True)
+            return result
+
+        return pythonify_logs
+
+    if hasattr(module, "pythonify_logs"):
+        agent.patch(module, "pythonify_logs", make)
+
+
+def arm_optimizer(module: Any) -> None:
+    """Time eager updates; at trace time, mark the function that is being traced as the one that trains."""
+    begin, end = agent.span("optimizer_begin", "optimizer_end")
+    depth = [0]
+
+    def make(original: Any) -> Any:
+        def apply(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if depth[0] or not _eager():
+                return original(self, *args, **kwargs)
+            depth[0] += 1
+            begin(_now())
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                end(_now())
+                depth[0] -= 1
+
+        return apply
+
+    agent.patch(module.BaseOptimizer, "apply", make)
+
+
+def _eager() -> bool:
+    """Whether operations run now; marks the function that trains when TensorFlow is tracing."""
+    backend = _backend()
+    if backend == "tensorflow":
+        from fwtui.guest import tensorflow_hooks
+
+        return tensorflow_hooks.eager_or_mark()
+    return backend == "torch"
+
+
+def _backend() -> str:
+    keras = sys.modules.get("keras")
+    try:
+        return str(keras.config.backend()) if keras is not None else "tensorflow"
+    except AttributeError:
+        return "tensorflow"
+
+
+def _plan(callbacks: Any) -> None:
+    """What `fit` intends: epochs and batches per epoch."""
+    params = getattr(callbacks, "params", None) or {}
+    per_epoch, epochs = params.get("steps"), params.get("epochs")
+    if _planned_by_program():
+        return
+    values = {"epochs": epochs, "steps_per_epoch": per_epoch}
+    if per_epoch and epochs:
+        values["steps"] = per_epoch * epochs
+    agent.note("plan", **{key: value for key, value in values.items() if value})
+
+
+def _planned_by_program() -> bool:
+    mark = sys.modules.get("fwtui.mark")
+    return bool(mark is not None and mark.planned)
+
+
+def _learn(callbacks: Any) -> None:
+    """Learn the facts once, after the first batch."""
+    keras = sys.modules.get("keras") or sys.modules.get("tf_keras")
+    model = getattr(callbacks, "model", None) or getattr(callbacks, "_model", None)
+    backend = _backend()
+    values: Dict[str, Any] = {
+        "framework": "keras",
+        "version": getattr(keras, "__version__", None),
+        "backend": backend,
+        "backend_version": getattr(sys.modules.get(backend), "__version__", "").split("+")[0] or None,
+        "python": sys.version.split()[0],
+        "executable": sys.executable,
+        "device": _device(backend),
+    }
+    agent.facts(values)
+    if model is None:
+        return
+    optimizer = getattr(model, "optimizer", None)
+    config = optimizer.get_config() if optimizer is not None else {}
+    trainable = sum(int(_size(weight)) for weight in model.trainable_weights)
+    loss = getattr(model, "loss", None)
+    eager = bool(getattr(model, "run_eagerly", False))
+    agent.facts(
+        {
+            "parameters": int(model.count_params()),
+            "trainable_parameters": trainable,
+            "dtype": str(getattr(model, "compute_dtype", "")) or None,
+            "optimizer": {
+                "name": type(optimizer).__name__,
+                **{key: value for key, value in config.items() if isinstance(value, (int, float, bool)) and value is not None},
+            }
+            if optimizer is not None
+            else None,
+            "loss": loss if isinstance(loss, str) else type(loss).__name__ if loss is not None else None,
+            "jit_compile": bool(getattr(model, "jit_compile", False)),
+            "compiled": backend != "torch" and not eager,
+            "steps_per_execution": int(getattr(model, "steps_per_execution", 1) or 1),
+        }
+    )
+
+
+def _size(weight: Any) -> int:
+    size = 1
+    for extent in weight.shape:
+        size *= int(extent)
+    return size
+
+
+def _device(backend: str) -> Any:
+    """The device that the backend computes on; None when it cannot be told."""
+    if backend == "tensorflow":
+        from fwtui.guest import tensorflow_hooks
+
+        return tensorflow_hooks.device()
+    if backend == "torch":
+        torch = sys.modules["torch"]
+        return f"cuda:0 {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else "cpu"
+    if backend == "jax":
+        return str(sys.modules["jax"].devices()[0].platform)
+    return None
