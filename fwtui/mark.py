@@ -1,10 +1,10 @@
 """Tell fwtui what no hook can see. Standard library only; outside fwtui every call does nothing.
 
-    from fwtui import mark
+from fwtui import mark
 
-    with mark.step(samples=64):
-        with mark.phase("data"):
-            batch = next_batch()
+with mark.step(samples=64):
+    with mark.phase("data"):
+        batch = next_batch()
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def phase(name: str) -> Iterator[None]:
     """
     events = {"compute": "call"}.get(name, name)
     if events not in ("data", "transfer", "forward", "backward", "optimizer", "call", "sync"):
-        raise ValueError(f"there is no phase {name!r}: use data, transfer, forward, backward, optimizer, compute or sync")
+        raise ValueError(
+            f"there is no phase {name!r}: use data, transfer, forward, backward, optimizer, compute or sync"
+        )
     agent = _agent()
     if agent is None:
         yield

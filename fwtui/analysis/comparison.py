@@ -108,9 +108,7 @@ def compare(lanes: Sequence[LaneSteps], parity: Parity | None = None) -> Compari
     )
     pairs = []
     for lane in lanes[1:]:
-        measured = ratio_interval(
-            lane.step_ms * _scale(lane, baseline), lane.block, baseline.step_ms, baseline.block
-        )
+        measured = ratio_interval(lane.step_ms * _scale(lane, baseline), lane.block, baseline.step_ms, baseline.block)
         if measured is None:
             pairs.append(Pair(lane.name, None, None, "undecided", None, reason="too few steady steps"))
             continue

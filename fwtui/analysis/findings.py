@@ -28,7 +28,7 @@ CAUSES = (
         "D",
         "the step waits for its data",
         {
-            "torch": "load ahead: DataLoader(num_workers=2, persistent_workers=True), or keep in-memory data as tensors and slice whole batches",
+            "torch": "load ahead: DataLoader(num_workers=2, persistent_workers=True), or slice in-memory batches whole",
             "keras": "load ahead: Dataset.prefetch(tf.data.AUTOTUNE) and map(..., num_parallel_calls=tf.data.AUTOTUNE)",
             "*": "load ahead: Dataset.prefetch(tf.data.AUTOTUNE) and map(..., num_parallel_calls=tf.data.AUTOTUNE)",
         },
@@ -158,7 +158,9 @@ def _stall_finding(facts: LaneFacts) -> Finding | None:
     code = STALL_CODES.get(phase)
     if code is None:
         return None
-    evidence = f"{facts.stalls} stalls lost {facts.lost_share:.0%} of the time; {phase} swells by {swelled[phase]:.3g} ms"
+    evidence = (
+        f"{facts.stalls} stalls lost {facts.lost_share:.0%} of the time; {phase} swells by {swelled[phase]:.3g} ms"
+    )
     return _finding(code, facts, "warning", facts.lost_share, evidence)
 
 

@@ -48,7 +48,8 @@ _STRUCTURE = codes_of(
     *(
         event.name
         for event in EVENTS
-        if event.name.split("_")[0] in ("data", "loader", "backward", "optimizer", "train", "batch", "callback", "epoch")
+        if event.name.split("_")[0]
+        in ("data", "loader", "backward", "optimizer", "train", "batch", "callback", "epoch")
     ),
     *("step_begin", "step_end", "wait_begin", "evaluation_begin", "program_end", "update_skipped", "call_begin"),
 )
@@ -142,6 +143,9 @@ class StepFolder:
             if not len(starts):
                 return 0
             self.first_step_ns = int(times[starts[0]])
+            before = slice(0, int(starts[0]) + 1)
+            compiling = self._spans(codes[before]) == SPANS.index("compile")
+            self.compile_ns += float(np.diff(times[before])[compiling].sum())
             self._move_to(int(starts[0]), times, codes)
             times, codes = self._unpack()
         ends = self._boundaries(codes)
@@ -193,9 +197,7 @@ class StepFolder:
         structure = np.flatnonzero(_STRUCTURE[codes])
         following = np.searchsorted(structure, np.arange(1, len(codes)))
         next_code = np.append(codes[structure], 0)[following]
-        otherwise = np.where(
-            (spans == _BATCH) & (self.seen[EVENT["backward_begin"]] == 0), _COMPUTE, _UNEXPLAINED
-        )
+        otherwise = np.where((spans == _BATCH) & (self.seen[EVENT["backward_begin"]] == 0), _COMPUTE, _UNEXPLAINED)
         guess = np.where(next_code == EVENT["backward_begin"], _FORWARD, otherwise)
         return np.where(unhooked, guess, phases)
 

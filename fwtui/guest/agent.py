@@ -71,7 +71,9 @@ def _is_helper_process() -> bool:
         except OSError:
             argv = sys.argv
     line = " ".join(argv)
-    return any(sign in line for sign in ("multiprocessing.", "--multiprocessing-fork", "torch._inductor", "joblib.externals"))
+    return any(
+        sign in line for sign in ("multiprocessing.", "--multiprocessing-fork", "torch._inductor", "joblib.externals")
+    )
 
 
 def active() -> bool:
@@ -172,8 +174,8 @@ def hook_error(hook: str, error: BaseException) -> None:
     note("hook_error", hook=hook, error=f"{type(error).__name__}: {error}")
 
 
-def patch(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Replace `owner.name` by `make(original)`, and remember how to take it back."""
+def patch(owner: Any, name: str, make: Callable[[Any], Any]) -> Callable[[], None]:
+    """Replace `owner.name` by `make(original)`; remembers, and returns, how to take it back."""
     original = getattr(owner, name)
     own = name in vars(owner)
     wrapper = make(original)
@@ -189,6 +191,7 @@ def patch(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
             delattr(owner, name)
 
     undo.append(restore)
+    return restore
 
 
 def arm(name: str, hooks: Callable[[Any], None], module: Any) -> None:

@@ -25,13 +25,10 @@ def arm_callbacks(module: Any) -> None:
     agent.activate()
     agent.patch(kind, "on_train_batch_begin", _batch_begin)
     agent.patch(kind, "on_train_batch_end", _batch_end)
-    for method, before, after in (
-        ("on_epoch_begin", None, "epoch_begin"),
-        ("on_epoch_end", "epoch_end", None),
-        ("on_train_begin", "train_begin", None),
-        ("on_train_end", None, "train_end"),
-    ):
-        agent.patch(kind, method, lambda original, b=before, a=after: _around(original, b, a))
+    agent.patch(kind, "on_epoch_begin", lambda original: _around(original, None, "epoch_begin"))
+    agent.patch(kind, "on_epoch_end", lambda original: _around(original, "epoch_end", None))
+    agent.patch(kind, "on_train_begin", lambda original: _around(original, "train_begin", None))
+    agent.patch(kind, "on_train_end", lambda original: _around(original, None, "train_end"))
     for what in ("test", "predict"):
         agent.patch(kind, f"on_{what}_begin", lambda original: _evaluation(original, 1))
         agent.patch(kind, f"on_{what}_end", lambda original: _evaluation(original, -1))
@@ -229,7 +226,11 @@ def _learn(callbacks: Any) -> None:
             "dtype": str(getattr(model, "compute_dtype", "")) or None,
             "optimizer": {
                 "name": type(optimizer).__name__,
-                **{key: value for key, value in config.items() if isinstance(value, (int, float, bool)) and value is not None},
+                **{
+                    key: value
+                    for key, value in config.items()
+                    if isinstance(value, (int, float, bool)) and value is not None
+                },
             }
             if optimizer is not None
             else None,

@@ -41,7 +41,7 @@ def _call(original: Any) -> Any:
     train_begin, train_end = agent.span("train_call_begin", "train_call_end")
     ident, gate = threading.get_ident, turn_gate.check
 
-    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _calling or ident() != agent.main_thread:
             return original(self, *args, **kwargs)
         trains = id(self) in _trainers
@@ -73,7 +73,11 @@ def _after_training_call(result: Any) -> None:
         _learn()
     if isinstance(result, (list, tuple)) and result:
         result = result[0]
-    if getattr(result, "shape", None) == () and hasattr(result, "numpy") and "CPU" in str(getattr(result, "device", "")):
+    if (
+        getattr(result, "shape", None) == ()
+        and hasattr(result, "numpy")
+        and "CPU" in str(getattr(result, "device", ""))
+    ):
         agent.note("loss", value=float(result.numpy()), step=agent.count("train_call_end"))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from fwtui.guest import agent, torch_optimizer_hooks, turn_gate
 
 LOSS_EVERY_NS = 200_000_000
 _now = time.perf_counter_ns
+_sync_hooks: List[Callable[[], None]] = []
+"""Take the hooks on `Tensor.item` and its like out again; done when Dynamo begins, which would trace into them."""
 
 
 def arm(torch: Any) -> None:
@@ -23,7 +25,7 @@ def arm(torch: Any) -> None:
     _arm_backward(torch)
     torch_optimizer_hooks.arm(torch, on_first_step=_on_first_step)
     for name in ("item", "tolist", "cpu", "numpy"):
-        agent.patch(torch.Tensor, name, lambda original: _sync(torch, original))
+        _sync_hooks.append(agent.patch(torch.Tensor, name, lambda original: _sync(torch, original)))
     if "torch._dynamo.callback" in sys.modules:
         arm_dynamo(sys.modules["torch._dynamo.callback"])
 
@@ -33,7 +35,7 @@ def _next(original: Any) -> Any:
     stop, gate, ident = agent.recorder("data_stop"), turn_gate.check, threading.get_ident
     state = {"sized": False}
 
-    def __next__(self: Any) -> Any:  # noqa: N807
+    def __next__(self: Any) -> Any:
         if ident() != agent.main_thread:
             return original(self)
         torch_optimizer_hooks.loader_seen = True
@@ -47,8 +49,8 @@ def _next(original: Any) -> Any:
         end(_now())
         if not state["sized"]:
             state["sized"] = True
-            agent.facts({"samples_per_step": _first_dimension(batch), "batch_size": getattr(self._loader, "batch_size", None)}
-                        if hasattr(self, "_loader") else {"samples_per_step": _first_dimension(batch)})  # fmt: skip
+            size = _first_dimension(batch)
+            agent.facts({"samples_per_step": size, "batch_size": size})
         return batch
 
     return __next__
@@ -68,7 +70,7 @@ def _iter(original: Any) -> Any:
     begin, end = agent.span("loader_start_begin", "loader_start_end")
     ident = threading.get_ident
 
-    def __iter__(self: Any) -> Any:  # noqa: N807
+    def __iter__(self: Any) -> Any:
         if ident() != agent.main_thread:
             return original(self)
         begin(_now())
@@ -156,6 +158,8 @@ def arm_dynamo(callback: Any) -> None:
 
     def on_start(*_: Any) -> None:
         begin(_now())
+        while _sync_hooks:
+            _sync_hooks.pop()()
 
     def on_end(*_: Any) -> None:
         end(_now())

@@ -39,4 +39,9 @@ def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
             gate()
 
     handles = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
-    agent.undo.append(lambda: [handle.remove() for handle in handles] and None)
+
+    def restore() -> None:
+        for handle in handles:
+            handle.remove()
+
+    agent.undo.append(restore)

@@ -16,11 +16,13 @@ Header (one page of native 64-bit slots):
 from __future__ import annotations
 
 import array
+import contextlib
+import errno
 import mmap
 import os
 import struct
 import sys
-from typing import Iterable, Optional
+from typing import Iterable, Optional, Tuple
 
 from fwtui.recording.vocabulary import GATE_GO
 
@@ -44,8 +46,6 @@ def _reserve(fd: int, offset: int, size: int) -> None:
     except AttributeError:  # macOS
         os.ftruncate(fd, offset + size)
     except OSError as error:
-        import errno
-
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
             raise
         os.ftruncate(fd, offset + size)
@@ -109,10 +109,8 @@ class EventLogWriter:
     def close(self) -> None:
         """Set the trailer and cut the file to what was written."""
         self.header[SLOT_END] = 1
-        try:
+        with contextlib.suppress(OSError):  # a longer file reads the same
             os.ftruncate(self._fd, HEADER_BYTES + self._count * WORD_BYTES)
-        except OSError:
-            pass  # a longer file reads the same
         os.close(self._fd)
 
 
@@ -134,7 +132,7 @@ class EventLogReader:
             self.close()
             raise
 
-    def _slots(self) -> tuple:
+    def _slots(self) -> Tuple[int, ...]:
         page = os.pread(self._fd, 9 * WORD_BYTES, 0)
         if len(page) < 9 * WORD_BYTES:
             raise EventLogError(f"{self.path} is cut short: it has no header")

@@ -29,7 +29,7 @@ class SamplesLogWriter:
     """
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "xb", buffering=0)
+        self._file = open(path, "xb", buffering=0)  # noqa: SIM115 - lives as long as the writer
         header = {"fwtui": "samples", "schema": SCHEMA, "columns": [metric.name for metric in METRICS]}
         self._file.write(json.dumps(header).encode().ljust(HEADER_BYTES - 1) + b"\n")
         self._names = [metric.name for metric in METRICS]

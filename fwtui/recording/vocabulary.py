@@ -141,7 +141,9 @@ METRICS = (
     Metric("threads", "count", "threads in the process tree"),
     Metric("involuntary_switches_s", "switches/s", "times per second that the kernel took the core away"),
     Metric("gpu_util", "share", "share of the sample in which a kernel ran"),
-    Metric("gpu_memory_bytes", "bytes", "device memory: a lane's own where the driver tells, the device's on a device row"),
+    Metric(
+        "gpu_memory_bytes", "bytes", "device memory: a lane's own where the driver tells, the device's on a device row"
+    ),
     Metric("gpu_power_w", "W", "power drawn"),
     Metric("gpu_power_limit_w", "W", "power limit in force"),
     Metric("gpu_sm_clock_mhz", "MHz", "clock of the streaming multiprocessors"),

@@ -99,7 +99,11 @@ def _statistics(session: Session, index: int, at_ns: int, ended: bool) -> _LaneS
     part = whole
     if count < len(whole.steps):
         part = Derived(
-            whole.steps.until(count), whole.counted[:count], whole.stalled[:count], whole.lost_ns[:count], whole.block[:count]
+            whole.steps.until(count),
+            whole.counted[:count],
+            whole.stalled[:count],
+            whole.lost_ns[:count],
+            whole.block[:count],
         )
     made = _LaneStatistics(log, part)
     session.cache[key] = (moment, count, made)
@@ -243,7 +247,14 @@ def _ranking(session: Session, statistics: list[_LaneStatistics]) -> tuple[tuple
 
 
 def _gpu(samples: Samples, source: int, at_ns: int) -> Gpu | None:
-    names = ("gpu_util", "gpu_memory_bytes", "gpu_power_w", "gpu_power_limit_w", "gpu_sm_clock_mhz", "gpu_temperature_c")
+    names = (
+        "gpu_util",
+        "gpu_memory_bytes",
+        "gpu_power_w",
+        "gpu_power_limit_w",
+        "gpu_sm_clock_mhz",
+        "gpu_temperature_c",
+    )
     now = {name: samples.last(source, name, at_ns) for name in names}
     peak = samples.reduce(source, "gpu_memory_bytes", at_ns, "max")
     if peak is None and all(value is None for value in now.values()):
@@ -280,7 +291,7 @@ def _title(name: str, facts: Mapping[str, Any]) -> str:
     if facts.get("backend"):
         parts.append(f"on {facts['backend']} {facts.get('backend_version') or ''}".strip())
     title = " ".join(parts)
-    return f"{title} · {str(facts['device'])}" if facts.get("device") else title
+    return f"{title} · {facts['device']!s}" if facts.get("device") else title
 
 
 def _until(rows: list[tuple[int, Any]], at_ns: int) -> Any:
@@ -351,7 +362,9 @@ def _lane(
         time_left_s=_time_left(state, statistics, steps_total, len(session.logs), session.manifest),
         samples_per_step=per_step,
         rate=1000.0 / median if median else None,
-        throughput_samples_s=per_step * statistics.counted / statistics.own_s if per_step and statistics.own_s else None,
+        throughput_samples_s=per_step * statistics.counted / statistics.own_s
+        if per_step and statistics.own_s
+        else None,
         step_ms=statistics.step_ms,
         phases=statistics.phases,
         typical_ms=statistics.typical,

@@ -38,7 +38,13 @@ def swelled_phase(derived: Derived, stalled: np.ndarray) -> np.ndarray:
 
 
 def cut(
-    derived: Derived, start_ns: int, slot_ns: float, first: int, count: int, spawn_ns: float | None, first_step_ns: float
+    derived: Derived,
+    start_ns: int,
+    slot_ns: float,
+    first: int,
+    count: int,
+    spawn_ns: float | None,
+    first_step_ns: float,
 ) -> Columns:
     """Columns of `count` slots from slot `first`. `spawn_ns` and `first_step_ns` bound the start-up."""
     edges = start_ns + (first + np.arange(count + 1)) * float(slot_ns)
@@ -66,8 +72,12 @@ def cut(
     lost = _overlap(steps.start_ns[view], ends, derived.lost_ns[view] / duration, edges) / slot_ns
 
     shares = {
-        COLUMN_STEADY: _overlap(steps.start_ns[view], ends, np.where(counted, steps.step_ns[view] / duration, 0), edges),
-        COLUMN_WARMUP: _overlap(steps.start_ns[view], ends, np.where(counted, 0, steps.step_ns[view] / duration), edges),
+        COLUMN_STEADY: _overlap(
+            steps.start_ns[view], ends, np.where(counted, steps.step_ns[view] / duration, 0), edges
+        ),
+        COLUMN_WARMUP: _overlap(
+            steps.start_ns[view], ends, np.where(counted, 0, steps.step_ns[view] / duration), edges
+        ),
         COLUMN_WAITING: _overlap(steps.start_ns[view], ends, steps.wait_ns[view] / duration, edges),
         COLUMN_EVALUATION: _overlap(steps.start_ns[view], ends, steps.evaluation_ns[view] / duration, edges),
     }

@@ -5,8 +5,9 @@ The screen, the text, the JSON and every report read their figures from here; no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -135,6 +136,8 @@ class LaneFrame:
 
 @dataclass(frozen=True, slots=True)
 class Host:
+    """The machine, and how busy it is now."""
+
     cpu: str
     cores: int
     memory_bytes: int

@@ -10,6 +10,8 @@ import numpy as np
 from fwtui.analysis.stalls import threshold_ns
 from fwtui.recording.vocabulary import PHASE_NAMES
 
+from fwtui.view.lane_log import LaneLog
+
 if TYPE_CHECKING:
     from fwtui.view.session import Session
 
@@ -83,28 +85,26 @@ def _word(session: Session, index: int, at_ns: int, count: int, newest: bool) ->
         return "waiting", "paused" if manifest.get("paused") else "waiting for its turn", since, ""
     if tail is not None and tail.open_span == "compile":
         return "compiling", "tracing or compiling", tail.open_since_ns, "compile"
-    if tail is not None and (tail.open_span == "evaluation" or (tail.evaluation_ns and not _trains(log, tail.last_ns))):
+    if tail is not None and (tail.open_span == "evaluation" or tail.evaluation_ns > 0):
         return "evaluating", "evaluating", since, ""
     if not count:
         return _starting(log, int(spawned), at_ns)
     return _training(log, since, at_ns, tail.open_span if tail else None, tail.open_since_ns if tail else since)
 
 
-def _trains(log: object, last_ns: int) -> bool:
-    return False
-
-
-def _starting(log: object, spawned: int, at_ns: int) -> tuple[str, str, int | None, str]:
-    notes = [row for row in log.notes.stage if row[0] <= at_ns]  # type: ignore[attr-defined]
-    if log.folder.first_step_ns and log.folder.first_step_ns <= at_ns:  # type: ignore[attr-defined]
-        return "training", "first step", log.folder.first_step_ns, ""  # type: ignore[attr-defined]
+def _starting(log: LaneLog, spawned: int, at_ns: int) -> tuple[str, str, int | None, str]:
+    notes = [row for row in log.notes.stage if row[0] <= at_ns]
+    if log.folder.first_step_ns and log.folder.first_step_ns <= at_ns:
+        return "training", "first step", log.folder.first_step_ns, ""
     if notes:
         return "starting", notes[-1][1], notes[-1][0], ""
     return "starting", "starting Python", spawned, ""
 
 
-def _training(log: object, since: int, at_ns: int, span: str | None, span_since: int) -> tuple[str, str, int | None, str]:
-    derived = log.derived()  # type: ignore[attr-defined]
+def _training(
+    log: LaneLog, since: int, at_ns: int, span: str | None, span_since: int
+) -> tuple[str, str, int | None, str]:
+    derived = log.derived()
     calm = derived.steps.step_ns[-256:]
     limit, median = threshold_ns(calm)
     silent = at_ns - max(since, span_since if span == "wait" else since)

@@ -7,7 +7,7 @@ import os
 import sys
 
 
-def _load_package():
+def _load_package() -> None:
     """Register the package `fwtui` from its own location, without putting that location on `sys.path`."""
     import importlib.util
 
@@ -17,12 +17,14 @@ def _load_package():
     spec = importlib.util.spec_from_file_location(
         "fwtui", os.path.join(root, "__init__.py"), submodule_search_locations=[root]
     )
+    if spec is None or spec.loader is None:
+        return
     module = importlib.util.module_from_spec(spec)
     sys.modules["fwtui"] = module
     spec.loader.exec_module(module)
 
 
-def _start():
+def _start() -> None:
     if not os.environ.get("FWTUI_LANE_DIR"):
         return
     try:
@@ -38,7 +40,7 @@ def _start():
             pass
 
 
-def _chain():
+def _chain() -> None:
     """Run the `sitecustomize` that would have been found without ours."""
     import importlib.machinery
     import importlib.util
