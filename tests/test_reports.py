@@ -300,6 +300,7 @@ class TestJson:
             assert lane["steps"] == pytest.approx(len(truth.steps), abs=1)
             if len(truth.steady) < 50:
                 continue
+            assert lane["stalls"] == truth.stalls
             assert lane["step_ms"]["median"] == pytest.approx(truth.median_ms, rel=0.03)
             if not truth.stalls:
                 for name, ms in truth.mean_phases_ms().items():
