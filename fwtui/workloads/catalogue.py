@@ -186,8 +186,10 @@ def parse_lane(text: str) -> LaneSpec:
     for one, other in _CLASHES.get(framework.name, ()):
         if one in options and other in options:
             raise ValueError(f"{framework.name} cannot combine {one} with {other}; make two lanes of them")
-    if "backend" in options and options["backend"] != "tensorflow" and options.get("jit"):
-        raise ValueError(f"keras:jit needs the tensorflow backend, not {options['backend']}")
+    if options.get("backend") == "torch":
+        for only in ("jit", "steps_per_execution"):
+            if only in options:
+                raise ValueError(f"keras:{only} needs the tensorflow backend, not torch")
     return LaneSpec(name, framework.name, options)
 
 

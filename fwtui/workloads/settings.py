@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fwtui import mark
 from fwtui.workloads.catalogue import Plan, Workload
 
 ORDERS = 8
@@ -70,3 +71,9 @@ def sample_orders(samples: int, seed: int) -> NDArray[np.int64]:
 def epoch_line(epoch: int, plan: Plan, loss: float) -> str:
     """What the loops print at the end of an epoch; `epoch` counts from 0."""
     return f"epoch {epoch + 1}/{plan.epochs}: loss {loss:.4f}"
+
+
+def report_test(loss: float, accuracy: float) -> None:
+    """Prints the evaluation at the end and hands it to fwtui."""
+    print(f"test: loss {loss:.4f}, accuracy {accuracy:.2%}")
+    mark.result(test_loss=loss, test_accuracy=accuracy)
