@@ -124,7 +124,7 @@ def compare(lanes: Sequence[LaneSteps], parity: Parity | None = None) -> Compari
 
 def headline(comparison: Comparison | None) -> str:
     """The verdict in one line of words."""
-    if comparison is None:
+    if comparison is None or (comparison.fair and all(pair.ratio is None for pair in comparison.pairs)):
         return ""
     if not comparison.fair:
         return "UNFAIR: unequal " + ", ".join(reason.code.replace("-", " ") for reason in comparison.unfair_reasons)

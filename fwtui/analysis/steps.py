@@ -176,6 +176,10 @@ class StepFolder:
         if not self.seen[EVENT["data_begin"]]:
             return np.flatnonzero(update)
         candidates = np.flatnonzero(_LEAVES[codes])
+        if len(candidates) and codes[candidates[-1]] == EVENT["program_end"]:
+            # leaving the interpreter is no step's time: the last step ends with the last work that was seen in it
+            worked = np.flatnonzero((update | (codes == EVENT["sync_end"]))[: candidates[-1]])
+            candidates[-1] = max(worked[-1:].max(initial=0), candidates[-2:-1].max(initial=0))
         updates_before = np.cumsum(update)[candidates]
         return candidates[np.diff(updates_before, prepend=0) > 0]
 

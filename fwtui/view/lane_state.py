@@ -9,7 +9,6 @@ import numpy as np
 
 from fwtui.analysis.stalls import threshold_ns
 from fwtui.recording.vocabulary import PHASE_NAMES
-
 from fwtui.view.lane_log import LaneLog
 
 if TYPE_CHECKING:
