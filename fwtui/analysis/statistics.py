@@ -41,7 +41,7 @@ def warmup_steps(step_ns: np.ndarray) -> int:
     means = values[:size].reshape(-1, 5).mean(axis=1)[::-1]
     count = np.arange(1, len(means) + 1)
     variance = np.cumsum(means**2) / count - (np.cumsum(means) / count) ** 2
-    score = np.maximum(variance, 0) / count
+    score = np.maximum(variance, 1e-6 * float(np.mean(means)) ** 2) / count
     least = len(means) // 2  # never cut away more than half
     keep = least + int(np.argmin(score[least:])) + 1
     return max(1, (len(means) - keep) * 5)
