@@ -1,0 +1,116 @@
+"""The recorder's hand and eye on the ranks of a lane: the turn byte, who waits, who has made a step."""
+
+from __future__ import annotations
+
+import array
+import time
+from pathlib import Path
+
+from fwtui.recording.event_log import EventLogError, EventLogReader, TurnGate
+from fwtui.recording.run_folder import EVENTS, RunFolder
+from fwtui.recording.vocabulary import CODE_MASK, EVENT
+
+BOUNDARIES = frozenset(
+    EVENT[name] for name in ("optimizer_end", "train_call_end", "batch_end_exit", "step_end", "wait_begin")
+)
+"""Events that tell that a lane has come to its training."""
+STRAGGLERS_S = 0.3
+"""A rank that waits this long holds the others in their next collective: the lane stands."""
+
+
+class Rank:
+    """One rank's event log, opened for its gate.
+
+    Raises:
+        EventLogError: the file is no event log (yet).
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.gate = TurnGate(str(path))
+        self._log = EventLogReader(str(path))
+        self.pid = self._log.pid
+        self.stepped = False
+        self.waits_since: float | None = None
+
+    def look(self) -> None:
+        """Note whether it waits, and whether it has come to a step yet."""
+        if not self.gate.waiting:
+            self.waits_since = None
+        elif self.waits_since is None:
+            self.waits_since = time.monotonic()
+        if self.waits_since is not None:
+            self.stepped = True
+        if not self.stepped:
+            words = array.array("Q", self._log.read_new(1 << 14))
+            self.stepped = any(word & CODE_MASK in BOUNDARIES for word in words)
+
+    def close(self) -> None:
+        self.gate.close()
+        self._log.close()
+
+
+class Ranks:
+    """All ranks of a lane, found as they appear."""
+
+    def __init__(self, folder: RunFolder, lane: str) -> None:
+        self._folder = folder
+        self._lane = lane
+        self._ranks: dict[Path, Rank] = {}
+        self._gate: int | None = None
+        self._searched_s = 0.0
+
+    def look(self) -> None:
+        """Search for new ranks ten times a second, and look at each."""
+        now = time.monotonic()
+        if now - self._searched_s > 0.1:
+            self._searched_s = now
+            for path in self._folder.ranks(self._lane):
+                if path not in self._ranks:
+                    self._open(path)
+        for rank in self._ranks.values():
+            rank.look()
+
+    def _open(self, path: Path) -> None:
+        try:
+            rank = Rank(path / EVENTS)
+        except (EventLogError, OSError):
+            return  # not written yet; it is looked for again
+        if self._gate is not None:
+            rank.gate.set(self._gate)
+        self._ranks[path] = rank
+
+    def set(self, gate: int) -> None:
+        """Publish GATE_GO, GATE_HOLD or GATE_FINISH to all ranks, those to come included."""
+        self._gate = gate
+        for rank in self._ranks.values():
+            rank.gate.set(gate)
+
+    @property
+    def known(self) -> bool:
+        """Whether any rank has a log."""
+        return bool(self._ranks)
+
+    @property
+    def stepped(self) -> bool:
+        """Whether every known rank has come to its first step."""
+        return self.known and all(rank.stepped for rank in self._ranks.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the lane stands at its gate."""
+        since = [rank.waits_since for rank in self._ranks.values()]
+        standing = [moment for moment in since if moment is not None]
+        if not standing:
+            return False
+        return len(standing) == len(since) or time.monotonic() - min(standing) > STRAGGLERS_S
+
+    @property
+    def pid(self) -> int | None:
+        """The process of the first rank."""
+        return next((rank.pid for rank in self._ranks.values()), None)
+
+    def close(self) -> None:
+        for rank in self._ranks.values():
+            rank.close()
+        self._ranks.clear()

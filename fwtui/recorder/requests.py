@@ -1,0 +1,85 @@
+"""What a viewer may ask of the recorder: one small function a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fwtui.recorder.schedules import SCHEDULES
+
+if TYPE_CHECKING:
+    from fwtui.recorder.run import Run
+
+Answer = dict[str, Any]
+OK: Mapping[str, Any] = {"ok": True}
+
+
+def answer(run: Run, request: dict[str, Any]) -> Answer:
+    """Do what is asked; `{"ok": False, "error": sentence}` when it cannot be done."""
+    handler = REQUESTS.get(str(request.get("do")))
+    if handler is None:
+        return _refuse(f"the recorder knows no request {request.get('do')!r}: there are {', '.join(REQUESTS)}")
+    if "lane" in request and run.lane(request["lane"]) is None:
+        return _refuse(f"the run has no lane {request['lane']!r}")
+    return handler(run, request)
+
+
+def _refuse(sentence: str) -> Answer:
+    return {"ok": False, "error": sentence}
+
+
+def _ping(run: Run, request: dict[str, Any]) -> Answer:
+    return {**OK, "pid": run.manifest["recorder"]["pid"], "status": run.manifest["status"]}
+
+
+def _stop(run: Run, request: dict[str, Any]) -> Answer:
+    reason = str(request.get("reason") or "stopped by the user")
+    lane = run.lane(request.get("lane"))
+    if lane is None:
+        run.stop(reason)
+    else:
+        lane.end(reason)
+    return dict(OK)
+
+
+def _pause(run: Run, request: dict[str, Any]) -> Answer:
+    lane = run.lane(request.get("lane"))
+    if lane is None:
+        return _refuse("say which lane to pause")
+    if not lane.alive:
+        return _refuse(f"{lane.name} does not run")
+    if not lane.ranks.known:
+        return _refuse(f"{lane.name} has not come to a step yet: only between two steps can it be held")
+    lane.entry["paused"] = True
+    return dict(OK)
+
+
+def _resume(run: Run, request: dict[str, Any]) -> Answer:
+    lane = run.lane(request.get("lane"))
+    if lane is None:
+        return _refuse("say which lane to resume")
+    lane.entry["paused"] = False
+    return dict(OK)
+
+
+def _schedule(run: Run, request: dict[str, Any]) -> Answer:
+    name = str(request.get("value"))
+    if name not in SCHEDULES:
+        return _refuse(f"there is no schedule {name!r}: there are {', '.join(SCHEDULES)}")
+    run.use_schedule(name)
+    return dict(OK)
+
+
+def _not_yet(run: Run, request: dict[str, Any]) -> Answer:
+    return _refuse(f"this version of fwtui cannot {request['do']} a lane")
+
+
+REQUESTS: Mapping[str, Callable[[Run, dict[str, Any]], Answer]] = {
+    "ping": _ping,
+    "stop": _stop,
+    "pause": _pause,
+    "resume": _resume,
+    "schedule": _schedule,
+    "restart": _not_yet,
+    "stack": _not_yet,
+}

@@ -1,0 +1,59 @@
+"""`--seconds`: how long lanes train, counted from the moment when all of them do."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from fwtui.recorder.lane_process import Lane
+
+if TYPE_CHECKING:
+    from fwtui.recorder.run import Run
+
+REACHED = "--seconds reached"
+FINISH_LIMIT_S = 60.0
+"""What a built-in lane gets for its evaluation and a clean end."""
+SILENT_LIMIT_S = 20.0
+"""A command that has opened no event log by then is taken to train in a way that no hook sees."""
+LONGEST_START_S = 120.0
+
+
+class TimeLimit:
+    """Ends lanes when their time is over. Under `solo` each lane has its own time, else all share one."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._seconds: float | None = run.manifest.get("seconds")
+        self._since_s: dict[str, float] = {}
+        self._asked_s: dict[str, float] = {}
+
+    def tick(self) -> None:
+        """Look at the clock."""
+        if self._seconds is None:
+            return
+        lanes = self._run.lanes
+        groups = [[lane] for lane in lanes] if self._run.manifest["schedule"] == "solo" else [lanes]
+        now = time.monotonic()
+        for group in groups:
+            if all(_trains(lane) for lane in group):
+                since_s = self._since_s.setdefault(group[0].name, now)
+                for lane in group:
+                    self._end_when_over(lane, now, since_s + self._seconds)
+
+    def _end_when_over(self, lane: Lane, now: float, deadline_s: float) -> None:
+        if now < deadline_s or not lane.alive:
+            return
+        asked_s = self._asked_s.setdefault(lane.name, now)
+        if lane.entry["kind"] == "workload" and lane.ranks.known and now - asked_s < FINISH_LIMIT_S:
+            lane.finish()
+        else:
+            lane.end(REACHED)
+
+
+def _trains(lane: Lane) -> bool:
+    """Whether the lane has made its first step, has ended, or will never show one."""
+    if lane.pending:
+        return False
+    if not lane.alive or lane.ranks.stepped or lane.age_s > LONGEST_START_S:
+        return True
+    return lane.entry["kind"] == "command" and not lane.ranks.known and lane.age_s > SILENT_LIMIT_S
