@@ -1,0 +1,9 @@
+"""`python -m fwtui`."""
+
+from __future__ import annotations
+
+import sys
+
+from fwtui.cli import main
+
+sys.exit(main())

@@ -1,0 +1,92 @@
+"""The command line: finds the command, imports only that one, and turns what goes wrong into one sentence.
+
+Exit codes: 0 all lanes finished; 1 a lane failed; 2 usage; 4 unfair under `--strict`; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import fwtui
+from fwtui.commands.parser import Parser, UsageError, nearest
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+COMMANDS = {
+    "run": "train lanes side by side and show them live (the default)",
+    "attach": "open the screen of a run that goes on, or is over",
+    "report": "write a run's result as text, JSON, Markdown or CSV",
+    "runs": "list the recorded runs",
+    "workloads": "what the built-in lanes can train",
+    "doctor": "which interpreters here have which frameworks",
+}
+
+HELP = """usage: fwtui [COMMAND] [options]
+
+Run PyTorch and Keras/TensorFlow trainings side by side in a terminal, and learn why one is slower.
+
+commands:
+{commands}
+
+  fwtui                                  the MNIST classifier in PyTorch and in Keras
+  fwtui train.py "other.py --bs 64"      your own scripts, unmodified
+  fwtui COMMAND --help                   a command's options
+  fwtui --version                        the version"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+    except UsageError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output left: there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _complain("the disk is full: make room, or choose another disk with --run-dir")
+        return _complain(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
+
+
+def _dispatch(argv: list[str]) -> int:
+    first = argv[0] if argv else ""
+    if first in ("-V", "--version"):
+        print(f"fwtui {fwtui.__version__}")
+        return 0
+    if first in ("-h", "--help", "help"):
+        print(HELP.format(commands="\n".join(f"  {name:<11}{meaning}" for name, meaning in COMMANDS.items())))
+        return 0
+    name = first if first in COMMANDS else "run"
+    if first and name != first and not first.startswith("-"):
+        _check_target(first)
+    command = importlib.import_module(f"fwtui.commands.{name}")
+    parser = Parser(prog=f"fwtui {name}", description=COMMANDS[name])
+    command.add_arguments(parser)
+    code: int = command.main(parser.parse(argv[1:] if name == first else argv))
+    sys.stdout.flush()
+    return code
+
+
+def _check_target(word: str) -> None:
+    """A first word that is neither a command, nor a script, nor a program, is a mistyped command."""
+    if any(sign in word for sign in (" ", "=", os.sep, ".")) or Path(word).exists() or shutil.which(word):
+        return
+    raise UsageError(
+        f"there is no command {word!r}{nearest(word, COMMANDS)}, and no program of that name: see `fwtui --help`"
+    )
+
+
+def _complain(sentence: str) -> int:
+    with contextlib.suppress(OSError):  # not even stderr can be written
+        print(f"fwtui: {sentence}", file=sys.stderr)
+    return EXIT_USAGE

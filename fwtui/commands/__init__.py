@@ -1,0 +1,1 @@
+"""The commands, a file each: `add_arguments(parser)` and `main(arguments) -> exit code`."""

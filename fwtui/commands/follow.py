@@ -1,0 +1,93 @@
+"""Follow a run in text, or hand it to the screen: what `run` and `attach` share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from fwtui.commands.parser import UsageError
+
+if TYPE_CHECKING:
+    from fwtui.view.session import Session
+
+SMALLEST_TERMINAL = (40, 12)
+LOOK_S = 0.25
+TERMINAL_LINE_S = 0.5
+FILE_LINE_S = 5.0
+"""How often progress is written to something that keeps every line."""
+
+
+class Printer:
+    """Writes progress to a stream; a reader that leaves is no error, and nothing more is written then."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._next_s = 0.0
+        self._open_line = False
+        self.broken = False
+
+    def progress(self, make_line: Callable[[], str]) -> None:
+        """Show the line when one is due: in place on a terminal, else below the last."""
+        now = time.monotonic()
+        if now < self._next_s:
+            return
+        self._next_s = now + (TERMINAL_LINE_S if self._terminal else FILE_LINE_S)
+        line = make_line()
+        if self._terminal:
+            width = shutil.get_terminal_size().columns
+            self._write(f"\r\x1b[K{line[: width - 1]}")
+            self._open_line = True
+        else:
+            self._write(line + "\n")
+
+    def say(self, text: str) -> None:
+        """Write a text below the progress."""
+        self._write(("\n" if self._open_line else "") + text)
+        self._open_line = False
+
+    def _write(self, text: str) -> None:
+        if self.broken:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            self.silence()
+
+    def silence(self) -> None:
+        """Write nothing more; Python's own flush at the exit finds an open file."""
+        self.broken = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+def until_over(session: Session, printer: Printer) -> None:
+    """Print the run's progress until it is over."""
+    from fwtui.reports.text import progress_line
+
+    while True:
+        session.poll()
+        if not session.live:
+            return
+        printer.progress(lambda: progress_line(session.frame()))
+        time.sleep(LOOK_S)
+
+
+def wants_screen(headless: bool) -> bool:
+    """Whether the run is to be shown on the screen."""
+    return not headless and sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def check_terminal() -> None:
+    """Raises UsageError when the terminal is too small to show anything."""
+    columns, lines = shutil.get_terminal_size()
+    least_columns, least_lines = SMALLEST_TERMINAL
+    if columns < least_columns or lines < least_lines:
+        raise UsageError(
+            f"the terminal is {columns}×{lines} and the screen needs {least_columns}×{least_lines} at least: "
+            "enlarge it, or use --headless"
+        )

@@ -1,0 +1,294 @@
+"""`fwtui run`: make a run folder, start its recorder, show it on the screen or in text."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import fwtui
+from fwtui.commands import follow, lanes, report
+from fwtui.commands.parser import UsageError, add_run_dir, one_of, positive_seconds, runs_dir, whole_number
+from fwtui.recording import run_folder
+from fwtui.recording.control import ControlError, send
+from fwtui.recording.run_folder import RunFolder
+from fwtui.workloads import catalogue
+
+SCHEDULES = ("turns", "together", "solo")
+TURN_MS = 500
+STOP_LIMIT_S = 10.0
+LEAST_ROOM_BYTES = 16 << 20
+"""What a short run of two lanes takes on disk, event logs preallocated."""
+
+EXIT_FINISHED, EXIT_FAILED, EXIT_USAGE, EXIT_UNFAIR, EXIT_INTERRUPTED = 0, 1, 2, 4, 130
+
+
+class Detached(Exception):
+    """The terminal is gone; the run goes on without us."""
+
+
+class Terminated(Exception):
+    """Somebody asked us to end."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All that a run can be told."""
+    add = parser.add_argument
+    add(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help='your script or command: train.py, "train.py --bs 64", name=train.py',
+    )
+    add(
+        "--workload",
+        metavar="NAME",
+        help=f"what the built-in lanes train ({catalogue.DEFAULT_WORKLOAD}; see fwtui workloads)",
+    )
+    add("--lanes", metavar="LANE,LANE", help=f"built-in lanes ({','.join(catalogue.DEFAULT_LANES)})")
+    add("--steps", type=whole_number(1), metavar="N", help="end after N steps")
+    add("--epochs", type=whole_number(1), metavar="N", help="end after N epochs")
+    add("--seconds", type=positive_seconds, metavar="S", help="end after S seconds of training")
+    add("--batch-size", type=whole_number(1), metavar="N")
+    add("--seed", type=whole_number(0), default=0, metavar="N", help="for weights, data order and turns (0)")
+    add("--schedule", type=one_of("schedule", *SCHEDULES), default="turns", help="|".join(SCHEDULES))
+    add("--data", type=one_of("data", *catalogue.DATA_CHOICES), help="|".join(catalogue.DATA_CHOICES))
+    add("--device", type=one_of("device", *catalogue.DEVICE_CHOICES), help="|".join(catalogue.DEVICE_CHOICES))
+    add(
+        "--python",
+        action="append",
+        default=[],
+        metavar="LANE=PATH",
+        help="a lane's interpreter, or its environment's folder",
+    )
+    add("--headless", action="store_true", help="text instead of the screen")
+    add("--json", metavar="FILE", help="write the report at the end; - is stdout, which then holds nothing else")
+    add("--strict", action="store_true", help="exit 4 when the comparison is unfair")
+    add_run_dir(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run to the end and return the exit code."""
+    screen = follow.wants_screen(arguments.headless or arguments.json == "-")
+    if screen:
+        follow.check_terminal()
+    previous = [signal.signal(number, action) for number, action in _SIGNALS.items()]
+    try:
+        workload = lanes.workload_facts(arguments)
+        folder = _make_folder(arguments, workload, lanes.lanes(arguments))
+        return _follow(folder, arguments, screen)
+    except Terminated:
+        return EXIT_INTERRUPTED
+    except Detached:
+        return EXIT_FINISHED
+    finally:
+        for number, action in zip(_SIGNALS, previous, strict=True):
+            signal.signal(number, action)
+
+
+def _raise(error: type[Exception]) -> Callable[[int, FrameType | None], None]:
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise error
+
+    return handler
+
+
+_SIGNALS = {signal.SIGTERM: _raise(Terminated), signal.SIGHUP: _raise(Detached)}
+
+
+def _make_folder(
+    arguments: argparse.Namespace, workload: dict[str, Any] | None, entries: list[dict[str, Any]]
+) -> RunFolder:
+    """The run folder with its manifest.
+
+    Raises:
+        UsageError: it cannot be made, or there is no room for it.
+    """
+    from fwtui.commands import host
+
+    directory = runs_dir(arguments)
+    name = workload["name"] if workload else "-vs-".join(entry["name"] for entry in entries)[:60]
+    try:
+        folder = run_folder.create(directory, name)
+    except OSError as error:
+        raise UsageError(_unwritable(directory, error)) from None
+    try:
+        if shutil.disk_usage(folder.path).free < LEAST_ROOM_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        folder.write_manifest(_manifest(folder, name, arguments, workload, entries, host.describe()))
+    except OSError as error:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise UsageError(_unwritable(directory, error)) from None
+    return folder
+
+
+def _unwritable(directory: object, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {directory} is full: make room, or choose another folder with --run-dir"
+    return f"runs cannot be written to {directory} ({error.strerror}): choose another folder with --run-dir"
+
+
+def _manifest(
+    folder: RunFolder,
+    name: str,
+    arguments: argparse.Namespace,
+    workload: dict[str, Any] | None,
+    entries: list[dict[str, Any]],
+    machine: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "schema": run_folder.SCHEMA,
+        "fwtui": fwtui.__version__,
+        "id": folder.id,
+        "name": name,
+        "argv": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "clock": {"monotonic_ns": time.perf_counter_ns(), "unix_ns": time.time_ns()},
+        "schedule": arguments.schedule,
+        "seed": arguments.seed,
+        "seconds": arguments.seconds,
+        "workload": workload,
+        "host": machine,
+        "recorder": None,
+        "status": "starting",
+        "ended_ns": None,
+        "error": None,
+        "turn": {"ms": TURN_MS},
+        "lanes": entries,
+    }
+
+
+def _follow(folder: RunFolder, arguments: argparse.Namespace, screen: bool) -> int:
+    """Start the recorder and stay with the run; whatever ends our stay but a lost terminal ends the run."""
+    from fwtui.recorder.launch import LaunchError, start
+
+    printer = follow.Printer(sys.stderr if arguments.json == "-" else sys.stdout)
+    interrupted = False
+    try:
+        printer.say(f"fwtui {fwtui.__version__}: starting {folder.id}\n")
+        try:
+            start(folder)
+        except LaunchError as error:
+            raise UsageError(str(error)) from None
+        if screen:
+            from fwtui.tui.app import run_app
+
+            code = run_app(folder)
+            interrupted = code == EXIT_INTERRUPTED
+        else:
+            _follow_in_text(folder, printer)
+    except (KeyboardInterrupt, Terminated) as error:
+        interrupted = True
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stop takes a few seconds at most
+        if not folder.read_manifest().get("recorder"):
+            _note_never_started(folder)
+        elif not _stop(folder, "interrupted" if isinstance(error, KeyboardInterrupt) else "fwtui was ended"):
+            printer.say("the recorder does not end: its lanes may still run\n")
+    except Detached:
+        printer.silence()
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return _conclude(folder, arguments, printer, interrupted)
+
+
+def _follow_in_text(folder: RunFolder, printer: follow.Printer) -> None:
+    from fwtui.view.session import Session
+
+    session = Session(folder)
+    try:
+        follow.until_over(session, printer)
+    finally:
+        session.close()
+
+
+def _note_never_started(folder: RunFolder) -> None:
+    """Say in the manifest that the run ended before its recorder began."""
+    manifest = folder.read_manifest()
+    manifest.update(status="stopped", ended_ns=time.perf_counter_ns(), error="interrupted before it began")
+    for lane in manifest["lanes"]:
+        lane.update(status="stopped", stop_reason="interrupted")
+    with suppress(OSError):
+        folder.write_manifest(manifest)
+
+
+def _stop(folder: RunFolder, reason: str) -> bool:
+    """Ask the recorder to end the run and wait until it has; by signal when it does not listen."""
+    with suppress(ControlError):
+        send(folder, {"do": "stop", "reason": reason})
+    if _is_over(folder, STOP_LIMIT_S):
+        return True
+    for number in (signal.SIGTERM, signal.SIGKILL):  # of a recorder that is killed, the keeper ends the lanes
+        with suppress(OSError):
+            os.kill(int(folder.read_manifest()["recorder"]["pid"]), number)
+        if _is_over(folder, STOP_LIMIT_S / 2):
+            return True
+    return False
+
+
+def _is_over(folder: RunFolder, limit_s: float) -> bool:
+    """Whether the recorder is gone within the limit."""
+    recorder = folder.read_manifest()["recorder"]
+    deadline = time.monotonic() + limit_s
+    while _lives(recorder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _lives(recorder: dict[str, Any]) -> bool:
+    import psutil
+
+    try:
+        process = psutil.Process(recorder["pid"])
+        same = abs(process.create_time() - recorder.get("create_time", process.create_time())) < 1
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _conclude(folder: RunFolder, arguments: argparse.Namespace, printer: follow.Printer, interrupted: bool) -> int:
+    """Print the summary, write the report, and say how it went in the exit code."""
+    from fwtui.view.session import Session
+
+    session = Session(folder)
+    try:
+        frame = session.frame()
+        if session.live:
+            printer.say(f"the run goes on: fwtui attach {folder.id} shows it\n")
+            return EXIT_FINISHED
+        from fwtui.reports.text import summary
+
+        printer.say(summary(frame))
+        if arguments.json == "-":
+            report.write(session, "json", sys.stdout)
+        elif arguments.json:
+            with open(arguments.json, "w", encoding="utf-8") as file:
+                report.write(session, "json", file)
+        unfair = frame.comparison is not None and not frame.comparison.fair
+        return exit_code(session.manifest, interrupted, unfair and arguments.strict)
+    finally:
+        session.close()
+
+
+def exit_code(manifest: dict[str, Any], interrupted: bool, unfair: bool) -> int:
+    """The exit code that a finished run's manifest stands for."""
+    from fwtui.recorder.time_limit import REACHED
+
+    if interrupted:
+        return EXIT_INTERRUPTED
+    ends = [(lane["status"], lane.get("stop_reason")) for lane in manifest["lanes"]]
+    if any(status not in ("finished", "stopped") for status, _ in ends) or manifest["status"] == "failed":
+        return EXIT_FAILED
+    if any(status == "stopped" and reason != REACHED for status, reason in ends):
+        return EXIT_INTERRUPTED
+    return EXIT_UNFAIR if unfair else EXIT_FINISHED
