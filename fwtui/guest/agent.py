@@ -26,6 +26,12 @@ DRAIN_S = 0.05
 HOLD_BACK_NS = 5_000_000
 """Words younger than this wait for the next drain: another thread may be about to append an older one."""
 
+LAUNCHERS = ("torchrun", "accelerate", "deepspeed")
+LAUNCHER_MODULES = ("torch.distributed.run", "torch.distributed.launch", "accelerate.commands", "torch._inductor")
+"""Started as a script or by `-m`: they import torch, but the training runs in their children."""
+QUIET_NS = 1_000_000_000
+"""After this long without an event a `guest_flush` says that the guest lives."""
+
 lists: Dict[int, List[int]] = {event.code: [] for event in EVENTS}
 """Times by event code; the drain thread empties them."""
 undo: List[Callable[[], None]] = []
@@ -42,6 +48,9 @@ _facts: Dict[str, Any] = {}
 _facts_changed = False
 _lock = threading.Lock()
 _start_ns = 0
+_last_ns = 0
+_thread: Optional[threading.Thread] = None
+_wake = threading.Event()
 _written: Dict[int, int] = dict.fromkeys(lists, 0)
 _stack_file: Any = None
 main_thread = threading.get_ident()
@@ -58,21 +67,24 @@ def start() -> None:
 
     import_hooks.install()
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_leave)
+        os.register_at_fork(before=_pause, after_in_parent=_go_on, after_in_child=_leave)
 
 
 def _is_helper_process() -> bool:
-    """Whether this interpreter was started by a framework or by multiprocessing to help another process."""
+    """Whether this interpreter helps another: a worker of multiprocessing or of a compiler, or a launcher of ranks."""
     argv = getattr(sys, "orig_argv", None)
-    if argv is None:
+    if argv is None:  # Python 3.9
         try:
             with open("/proc/self/cmdline", "rb") as file:
                 argv = file.read().decode("utf-8", "replace").split("\0")
         except OSError:
             argv = sys.argv
-    line = " ".join(argv)
-    return any(
-        sign in line for sign in ("multiprocessing.", "--multiprocessing-fork", "torch._inductor", "joblib.externals")
+    script = next((word for word in argv[1:] if not word.startswith("-")), "")
+    return (
+        "--multiprocessing-fork" in argv
+        or script.startswith(("from multiprocessing", "from joblib", *LAUNCHER_MODULES))
+        or "_inductor/compile_worker" in script.replace(os.sep, "/")
+        or os.path.basename(script) in LAUNCHERS
     )
 
 
@@ -124,8 +136,23 @@ def activate() -> None:
     gc.callbacks.append(_on_gc)
     undo.append(lambda: gc.callbacks.remove(_on_gc))
     atexit.register(close)
-    thread = threading.Thread(target=_drain_for_ever, name="fwtui", daemon=True)
-    thread.start()
+    _go_on()
+
+
+def _go_on() -> None:
+    """Start the drain thread."""
+    global _thread
+    if _writer is not None:
+        _wake.clear()
+        _thread = threading.Thread(target=_drain_for_ever, name="fwtui", daemon=True)
+        _thread.start()
+
+
+def _pause() -> None:
+    """Stop the drain thread before a fork: the child must not inherit its locks, nor Python warn of a second thread."""
+    if _thread is not None and _thread is not threading.current_thread():
+        _wake.set()
+        _thread.join(1.0)
 
 
 def _register_stack_signal() -> None:
@@ -159,7 +186,10 @@ def note_now(kind: str, **values: Any) -> None:
     """Note a slow fact and write it at once: before an import that may hold the GIL for seconds."""
     note(kind, **values)
     with _lock:
-        _write_notes()
+        try:
+            _write_notes()
+        except OSError as error:
+            _give_up(error)
 
 
 def facts(values: Dict[str, Any]) -> None:
@@ -208,8 +238,7 @@ def arm(name: str, hooks: Callable[[Any], None], module: Any) -> None:
 
 
 def _drain_for_ever() -> None:
-    while _writer is not None:
-        time.sleep(DRAIN_S)
+    while not _wake.wait(DRAIN_S):
         with _lock:
             if not _drain(time.perf_counter_ns() - HOLD_BACK_NS):
                 return
@@ -217,6 +246,7 @@ def _drain_for_ever() -> None:
 
 def _drain(until_ns: int) -> bool:
     """Write what happened until a moment; whether recording goes on."""
+    global _last_ns
     if _writer is None:
         return False
     for code, times in lists.items():
@@ -231,7 +261,10 @@ def _drain(until_ns: int) -> bool:
     try:
         if ready:
             _writer.append(_held[:ready])
+            _last_ns = _held[ready - 1] >> CODE_BITS
             del _held[:ready]
+        elif until_ns - _last_ns > QUIET_NS:
+            lists[EVENT["guest_flush"]].append(until_ns + HOLD_BACK_NS)
         _write_notes()
         _write_facts()
     except OSError as error:
@@ -285,8 +318,8 @@ def _disarm() -> None:
 
 def _leave() -> None:
     """In a forked child: take the hooks out; the log stays the parent's."""
-    global _writer, _lock, header
-    _lock = threading.Lock()
+    global _writer, _lock, header, _thread
+    _lock, _thread = threading.Lock(), None
     _writer = None
     header = [0] * 16
     _held.clear()

@@ -45,9 +45,7 @@ def _chain() -> None:
     import importlib.machinery
     import importlib.util
 
-    here = os.path.dirname(os.path.abspath(__file__))
-    rest = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
-    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", rest)
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize")
     if spec is None or spec.loader is None:
         return
     module = importlib.util.module_from_spec(spec)
@@ -55,5 +53,12 @@ def _chain() -> None:
     spec.loader.exec_module(module)
 
 
+def _hide():
+    """Take this folder off `sys.path`: the program sees the path that it would have without us."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
+
+
 _start()
+_hide()
 _chain()
