@@ -73,6 +73,20 @@ def phase(name: str) -> Iterator[None]:
         agent.recorder(f"{events}_end")(time.perf_counter_ns())
 
 
+@contextlib.contextmanager
+def evaluation() -> Iterator[None]:
+    """Validation or test: its time belongs to no step."""
+    agent = _agent()
+    if agent is None:
+        yield
+        return
+    agent.recorder("evaluation_begin")(time.perf_counter_ns())
+    try:
+        yield
+    finally:
+        agent.recorder("evaluation_end")(time.perf_counter_ns())
+
+
 def plan(
     steps: Optional[int] = None,
     epochs: Optional[int] = None,

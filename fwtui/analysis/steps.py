@@ -112,9 +112,9 @@ class StepFolder:
     @property
     def mode(self) -> str:
         """What bounds a step in this lane: `mark`, `keras` or `updates`."""
-        if self.seen[EVENT["step_end"]]:
+        if self.seen[EVENT["step_begin"]]:
             return "mark"
-        return "keras" if self.seen[EVENT["batch_end_exit"]] else "updates"
+        return "keras" if self.seen[EVENT["batch_begin_enter"]] or self.seen[EVENT["train_begin"]] else "updates"
 
     @property
     def steps(self) -> Steps:

@@ -45,7 +45,8 @@ def train(job: Job) -> None:
                 print(settings.epoch_line((step - 1) // job.plan.steps_per_epoch, job.plan, float(loss)))
 
     if samples.test_x is not None:
-        test_loss, accuracy = evaluate(model, loss_function, samples)
+        with mark.evaluation():
+            test_loss, accuracy = evaluate(model, loss_function, samples)
         settings.report_test(test_loss, accuracy)
 
 

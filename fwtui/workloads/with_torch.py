@@ -59,7 +59,8 @@ def train(job: Job) -> None:
             print(settings.epoch_line(epoch, job.plan, loss.item()))
 
     if samples.test_x is not None:
-        test_loss, accuracy = evaluate(model, loss_function, samples, device)
+        with mark.evaluation():
+            test_loss, accuracy = evaluate(model, loss_function, samples, device)
         settings.report_test(test_loss, accuracy)
 
 
