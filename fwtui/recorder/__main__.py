@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
+import threading
 from types import FrameType
 
 from fwtui.recorder.run import Run
@@ -15,14 +16,10 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main(arguments: list[str]) -> int:
     """Record the run in the folder named; 0 when it came to its end, whatever became of its lanes."""
-    stopped = False
-    run: Run | None = None
+    asked_to_stop = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
-        if run is not None:
-            run.stop()
+        asked_to_stop.set()  # the loop does it: a handler may come in the middle of starting a lane
 
     # Handlers, not SIG_IGN: what is ignored stays ignored in the lanes.
     signal.signal(signal.SIGTERM, stop)
@@ -30,10 +27,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
     _adopt_orphans()
     try:
-        run = Run(RunFolder(arguments[0]))
-        if stopped:
-            run.stop()
-        run.execute()
+        Run(RunFolder(arguments[0]), asked_to_stop).execute()
     except (OSError, RunFolderError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ import queue
 import random
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -29,10 +30,16 @@ ALLOWED_TROUBLE_S = 0.2
 
 
 class Run:
-    """One run, from its manifest to its end."""
+    """One run, from its manifest to its end.
 
-    def __init__(self, folder: RunFolder) -> None:
+    Args:
+        folder: the run, its manifest written.
+        asked_to_stop: set from outside to end it.
+    """
+
+    def __init__(self, folder: RunFolder, asked_to_stop: threading.Event) -> None:
         self.folder = folder
+        self._asked_to_stop = asked_to_stop
         self.manifest: dict[str, Any] = folder.read_manifest()
         self.lanes = [Lane(folder, entry, index) for index, entry in enumerate(self.manifest["lanes"])]
         self.stop_reason: str | None = None
@@ -104,6 +111,8 @@ class Run:
 
     def _tick(self) -> float:
         """One look at everything; the seconds until the next."""
+        if self._asked_to_stop.is_set() and self.stop_reason is None:
+            self.stop()
         self._reap()
         for lane in self.lanes:
             lane.tick()
