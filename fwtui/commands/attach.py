@@ -31,9 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
 
         code: int = run_app(folder, attach=True)
         return code
-    from fwtui.view.session import Session
-
-    session = Session(folder)
+    session = follow.open_session(folder)
     try:
         follow.until_over(session, follow.Printer(sys.stdout))
         report.write(session, "text", sys.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from fwtui.commands.parser import UsageError
 
 if TYPE_CHECKING:
+    from fwtui.recording.run_folder import RunFolder
     from fwtui.view.session import Session
 
 SMALLEST_TERMINAL = (40, 12)
@@ -63,6 +65,17 @@ class Printer:
         """Write nothing more; Python's own flush at the exit finds an open file."""
         self.broken = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+def open_session(folder: RunFolder) -> Session:
+    """Open a run for reading; a signal waits until numpy is imported, since half of it cannot be imported again."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        import fwtui.reports.text  # noqa: F401 - with all that it needs
+        from fwtui.view.session import Session
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    return Session(folder)
 
 
 def until_over(session: Session, printer: Printer) -> None:

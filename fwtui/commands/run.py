@@ -35,8 +35,8 @@ class Detached(Exception):
     """The terminal is gone; the run goes on without us."""
 
 
-class Terminated(Exception):
-    """Somebody asked us to end."""
+class Terminated(KeyboardInterrupt):
+    """Somebody asked us to end by SIGTERM; to all but the run's stop reason it is a Ctrl-C."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +94,7 @@ def main(arguments: argparse.Namespace) -> int:
             signal.signal(number, action)
 
 
-def _raise(error: type[Exception]) -> Callable[[int, FrameType | None], None]:
+def _raise(error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
     def handler(number: int, frame: FrameType | None) -> None:
         raise error
 
@@ -185,12 +185,12 @@ def _follow(folder: RunFolder, arguments: argparse.Namespace, screen: bool) -> i
             interrupted = code == EXIT_INTERRUPTED
         else:
             _follow_in_text(folder, printer)
-    except (KeyboardInterrupt, Terminated) as error:
+    except KeyboardInterrupt as error:
         interrupted = True
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stop takes a few seconds at most
         if not folder.read_manifest().get("recorder"):
             _note_never_started(folder)
-        elif not _stop(folder, "interrupted" if isinstance(error, KeyboardInterrupt) else "fwtui was ended"):
+        elif not _stop(folder, "fwtui was ended by SIGTERM" if isinstance(error, Terminated) else "interrupted"):
             printer.say("the recorder does not end: its lanes may still run\n")
     except Detached:
         printer.silence()
@@ -201,9 +201,7 @@ def _follow(folder: RunFolder, arguments: argparse.Namespace, screen: bool) -> i
 
 
 def _follow_in_text(folder: RunFolder, printer: follow.Printer) -> None:
-    from fwtui.view.session import Session
-
-    session = Session(folder)
+    session = follow.open_session(folder)
     try:
         follow.until_over(session, printer)
     finally:
@@ -258,9 +256,7 @@ def _lives(recorder: dict[str, Any]) -> bool:
 
 def _conclude(folder: RunFolder, arguments: argparse.Namespace, printer: follow.Printer, interrupted: bool) -> int:
     """Print the summary, write the report, and say how it went in the exit code."""
-    from fwtui.view.session import Session
-
-    session = Session(folder)
+    session = follow.open_session(folder)
     try:
         frame = session.frame()
         if session.live:
