@@ -24,29 +24,12 @@ class Gpus:
         self._turn = 0
         self._process_since_us: dict[int, int] = {}
 
-    def __len__(self) -> int:
-        return len(self._handles)
-
     def _ask(self, name: str, *arguments: Any) -> Any:
         """Call a function of NVML; None when the library, the driver or the device has no answer."""
         try:
             return getattr(self._nvml, name)(*arguments)
         except (self._nvml.NVMLError, AttributeError, UnicodeDecodeError):
             return None
-
-    def facts(self) -> list[dict[str, Any]]:
-        """What the manifest says of each GPU."""
-        driver = _text(self._ask("nvmlSystemGetDriverVersion")) if self._handles else None
-        return [
-            {
-                "index": index,
-                "name": _text(self._ask("nvmlDeviceGetName", handle)),
-                "memory_bytes": _of(self._ask("nvmlDeviceGetMemoryInfo", handle), "total"),
-                "uuid": _text(self._ask("nvmlDeviceGetUUID", handle)),
-                "driver": driver,
-            }
-            for index, handle in enumerate(self._handles)
-        ]
 
     def sample(self) -> list[Mapping[str, float | None]]:
         """One row a device."""
@@ -130,7 +113,3 @@ def _of(answer: Any, name: str) -> float | None:
 
 def _scaled(value: Any, factor: float) -> float | None:
     return None if value is None else float(value) * factor
-
-
-def _text(value: Any) -> str | None:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import psutil
 from fwtui.recorder.processes import descendants
 
 Values = Mapping[str, float | None]
+SEARCH_S = 1.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _HAS_PROC = Path("/proc/self/stat").exists()
@@ -38,11 +39,15 @@ class TreeMeter:
     def __init__(self, root: int) -> None:
         self.root = root
         self.pids: frozenset[int] = frozenset()
+        self._searched_s = -SEARCH_S
         self._before: Counters | None = None
 
     def sample(self, main_pid: int) -> Values:
         """Rates since the last call and levels now; `main_pid` is the process that trains."""
-        counters = self._count(main_pid)
+        self._search()
+        counters = _count(self.pids)
+        delay_ns = _run_delay_ns(main_pid)
+        counters.totals["run_delay_share"] = None if delay_ns is None else delay_ns / 1e9
         before, self._before = self._before, counters
         values = dict(counters.levels)
         if before is not None and counters.time_s > before.time_s:
@@ -53,15 +58,24 @@ class TreeMeter:
                     values[name] = (total - earlier) / elapsed_s
         return values
 
-    def _count(self, main_pid: int) -> Counters:
-        tree = [self.root, *(process.pid for process in descendants(self.root))]
-        self.pids = frozenset(tree)
-        counters = Counters(time.perf_counter())
-        for pid in tree:
-            (_count_proc if _HAS_PROC else _count_psutil)(counters, pid)
-        delay_ns = _run_delay_ns(main_pid)
-        counters.totals["run_delay_share"] = None if delay_ns is None else delay_ns / 1e9
-        return counters
+    def _search(self) -> None:
+        """Find the tree's processes, once a second: it reads all of /proc. A new one counts from now on."""
+        now = time.monotonic()
+        if now - self._searched_s < SEARCH_S:
+            return
+        self._searched_s = now
+        found = frozenset((self.root, *(process.pid for process in descendants(self.root))))
+        if self._before is not None:
+            for name, total in _count(found - self.pids).totals.items():
+                self._before.add(self._before.totals, name, total)
+        self.pids = found
+
+
+def _count(pids: Iterable[int]) -> Counters:
+    counters = Counters(time.perf_counter())
+    for pid in pids:
+        (_count_proc if _HAS_PROC else _count_psutil)(counters, pid)
+    return counters
 
 
 def _count_proc(counters: Counters, pid: int) -> None:
