@@ -1,0 +1,97 @@
+"""A grid of cells, and the widget that shows one and refreshes only what changed."""
+
+from __future__ import annotations
+
+from unicodedata import combining
+
+import numpy as np
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from fwtui.tui.theme import Theme, cell
+
+_BLANK = 32
+
+
+class Canvas:
+    """Characters and styles of `height` x `width` cells; writing outside is clipped."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = max(0, height), max(0, width)
+        self.codes = np.full((self.height, self.width), _BLANK, dtype=np.uint32)
+        self.styles = np.full((self.height, self.width), cell("text"), dtype=np.uint16)
+
+    def put(self, row: int, column: int, text: str, ink: str = "text", paper: str | None = None) -> int:
+        """Write text; returns the column after it. Control and wide characters become `?`."""
+        end = column + len(text)
+        if not 0 <= row < self.height or column >= self.width or end <= 0:
+            return end
+        if not text.isascii() or not text.isprintable():
+            text = "".join(map(_one_cell, text))
+        first, last = max(0, column), min(self.width, end)
+        codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+        self.codes[row, first:last] = codes[first - column : last - column]
+        self.styles[row, first:last] = cell(ink, paper)
+        return end
+
+    def right(self, row: int, end: int, text: str, ink: str = "text") -> int:
+        """Write text that ends before column `end`; returns where it starts."""
+        self.put(row, end - len(text), text, ink)
+        return end - len(text)
+
+
+def _one_cell(letter: str) -> str:
+    return letter if letter.isprintable() and not combining(letter) and cell_len(letter) == 1 else "?"
+
+
+def clip(text: str, width: int) -> str:
+    """Text cut to a width, with `…` where something is missing."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…" * (width > 0)
+
+
+class CellGrid(Widget, can_focus=False):
+    """Shows a canvas by the line API."""
+
+    def __init__(self, theme: Theme, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.cell_theme = theme
+        self.canvas = Canvas(0, 0)
+        self.cells_sent = 0
+        """Cells refreshed so far: what the invariant tests look at."""
+
+    def show(self, canvas: Canvas) -> None:
+        """Take a new canvas; refresh the changed part of each changed row."""
+        old, self.canvas = self.canvas, canvas
+        if old.codes.shape != canvas.codes.shape:
+            self.refresh()
+            return
+        changed = (old.codes != canvas.codes) | (old.styles != canvas.styles)
+        rows = np.flatnonzero(changed.any(axis=1))
+        if not len(rows):
+            return
+        regions = []
+        for row in rows:
+            columns = np.flatnonzero(changed[row])
+            first, last = int(columns[0]), int(columns[-1])
+            regions.append(Region(first, int(row), last - first + 1, 1))
+            self.cells_sent += last - first + 1
+        self._dirty_regions.clear()  # Textual leaves them to grow where render_line is overridden
+        self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        canvas, width = self.canvas, self.size.width
+        if y >= canvas.height:
+            return Strip.blank(width, self.rich_style)
+        styles = canvas.styles[y]
+        edges = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), canvas.width]
+        text, style_of = self.cell_theme.letters(canvas.codes[y]), self.cell_theme.style
+        base = self.rich_style
+        segments = [
+            Segment(text[first:last], base + style_of(int(styles[first])))
+            for first, last in zip(edges, edges[1:], strict=False)
+            if last > first
+        ]
+        return Strip(segments, canvas.width).adjust_cell_length(width, base)

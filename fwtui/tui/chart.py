@@ -1,0 +1,209 @@
+"""A lane's history as cells: braille mean line in a dim min–max band, stalls, lost time, causes, axis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwtui.tui.cells import Canvas
+from fwtui.tui.theme import BLOCKS, cell
+from fwtui.view.frame import (
+    COLUMN_EVALUATION,
+    COLUMN_STARTUP,
+    COLUMN_WAITING,
+    COLUMN_WARMUP,
+    Columns,
+)
+
+_WEIGHTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint32)
+"""Bits of a braille cell's dots, by row and column."""
+_BRAILLE = 0x2800
+_SHADED = {COLUMN_STARTUP: "startup", COLUMN_WARMUP: "warmup", COLUMN_EVALUATION: "evaluation"}
+_SHADE_NAMES = {"startup": "start-up", "warmup": "warm-up", "evaluation": "evaluation"}
+_BLOCK_CODES = np.array([ord(letter) for letter in BLOCKS], dtype=np.uint32)
+STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+"""Zoom levels: seconds a cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The y axis: zero to `top_ms`; logarithmic from `bottom_ms` when that is set."""
+
+    top_ms: float
+    bottom_ms: float | None = None
+
+    def height(self, value_ms: np.ndarray) -> np.ndarray:
+        """Share of the chart's height, 0 to 1; NaN stays."""
+        if self.bottom_ms is None:
+            return np.clip(value_ms / self.top_ms, 0, 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.clip(np.log(value_ms / self.bottom_ms) / math.log(self.top_ms / self.bottom_ms), 0, 1)
+
+    def value(self, share: float) -> float:
+        """The value at a share of the height."""
+        if self.bottom_ms is None:
+            return self.top_ms * share
+        return float(self.bottom_ms * (self.top_ms / self.bottom_ms) ** share)
+
+
+def top_of(medians_ms: list[float], before: float | None) -> float | None:
+    """The axis's top: about 1.9 times the slowest median, kept while that lies between 45 and 80 % of it."""
+    if not medians_ms:
+        return before
+    slowest = max(medians_ms)
+    if before is not None and 0.45 <= slowest / before <= 0.8:
+        return before
+    return nice(1.9 * slowest)
+
+
+def nice(value: float) -> float:
+    """The next of 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(max(value, 1e-6)))
+    return next((step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if step * power >= value * 0.999), 10 * power)
+
+
+def draw_line(canvas: Canvas, row: int, column: int, height: int, columns: Columns, scale: Scale, dots: bool) -> None:
+    """The band and the line on `height` rows; two slots a cell."""
+    cells = len(columns.mean_ms) // 2
+    if height < 1 or cells < 1:
+        return
+    _shade(canvas, row, column, height, columns.state[::2], dots)
+    mean, waiting = _carried(columns)
+    line = _line_dots(scale.height(mean), height * 4)
+    band = _band_dots(scale.height(columns.low_ms), scale.height(columns.high_ms), height * 4)
+    line_cells, band_cells = _braille(line), _braille(band)
+    codes = canvas.codes[row : row + height, column : column + cells]
+    styles = canvas.styles[row : row + height, column : column + cells]
+    papers = styles % cell("strong")  # ink 1 is one row of papers on
+    rest = waiting.reshape(-1, 2).all(axis=1)[None, :] & (line_cells > 0)
+    for mask, source, ink in (
+        ((band_cells > 0) & (line_cells == 0), band_cells, "band"),
+        ((line_cells > 0) & ~rest, line_cells, "line"),
+        (rest, line_cells, "rest"),
+    ):
+        codes[mask] = source[mask] + _BRAILLE
+        styles[mask] = papers[mask] + cell(ink)
+
+
+def _carried(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Means, with the last one carried through waits; and where it was."""
+    mean = columns.mean_ms.copy()
+    known = ~np.isnan(mean)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(mean)), -1))
+    later = np.maximum.accumulate(known[::-1])[::-1]
+    waits = np.isin(columns.state, (COLUMN_WAITING, COLUMN_EVALUATION))
+    fill = ~known & (last >= 0) & waits & (later | waits)
+    mean[fill] = mean[last[fill]]
+    return mean, fill
+
+
+def _line_dots(share: np.ndarray, rows: int) -> np.ndarray:
+    """Dots of the line, neighbours joined by upright strokes."""
+    known = ~np.isnan(share)
+    level = np.where(known, np.rint((1 - np.nan_to_num(share)) * (rows - 1)), 0).astype(int)
+    before = np.concatenate((level[:1], level[:-1]))
+    joined = known & np.concatenate(([False], known[:-1]))
+    start = np.where(joined & (np.abs(before - level) > 1), before + np.sign(level - before), level)
+    low, high = np.minimum(start, level), np.maximum(start, level)
+    index = np.arange(rows)[:, None]
+    return (index >= low) & (index <= high) & known
+
+
+def _band_dots(low: np.ndarray, high: np.ndarray, rows: int) -> np.ndarray:
+    known = ~np.isnan(low) & ~np.isnan(high)
+    bottom = np.where(known, np.rint((1 - np.nan_to_num(low)) * (rows - 1)), -1)
+    top = np.where(known, np.rint((1 - np.nan_to_num(high)) * (rows - 1)), 0)
+    index = np.arange(rows)[:, None]
+    return (index >= top) & (index <= bottom) & known
+
+
+def _braille(dots: np.ndarray) -> np.ndarray:
+    """Cells' bits of a dot matrix of 4h x 2w."""
+    height, width = dots.shape[0] // 4, dots.shape[1] // 2
+    cut = dots[: height * 4, : width * 2].reshape(height, 4, width, 2).transpose(0, 2, 1, 3)
+    bits: np.ndarray = (cut * _WEIGHTS).sum(axis=(2, 3)).astype(np.uint32)
+    return bits
+
+
+def _shade(canvas: Canvas, row: int, column: int, height: int, state: np.ndarray, dots: bool) -> None:
+    """Backgrounds, and their names at the bottom, of start-up, warm-up and evaluation."""
+    edges = [0, *(np.flatnonzero(np.diff(state)) + 1).tolist(), len(state)]
+    for first, last in zip(edges, edges[1:], strict=False):
+        name = _SHADED.get(int(state[first]))
+        if name is None:
+            continue
+        left, right = column + first, column + last
+        canvas.styles[row : row + height, left:right] = cell("faint", name)
+        if dots:
+            canvas.codes[row : row + height, left:right] = ord("·")
+        label = _SHADE_NAMES[name]
+        if last - first >= len(label):
+            canvas.put(row + height - 1, left + (last - first - len(label)) // 2, label, "dim", name)
+
+
+def draw_stalls(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
+    """▲ where a stalled step ended."""
+    for place in np.flatnonzero(_pairs(columns.stalls).sum(axis=1)):
+        canvas.put(row, column + int(place), "▲", "stall")
+
+
+def draw_lost(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
+    """The share of each cell's time lost, as a block's height; a trace of it is seen."""
+    lost = _pairs(columns.lost).mean(axis=1)
+    draw_blocks(canvas, row, column, np.where(lost > 0.004, lost, np.nan), 1.0, "stall")
+
+
+def draw_why(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
+    """The letter of the phase that swelled."""
+    for place, (early, late) in enumerate(_pairs(columns.why)):
+        if late or early:
+            canvas.put(row, column + place, str(late or early), "stall")
+
+
+def draw_blocks(canvas: Canvas, row: int, column: int, values: np.ndarray, top: float, ink: str) -> None:
+    """A row of blocks, zero to `top`; NaN is blank, a known value at least the lowest block."""
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known) or not 0 <= row < canvas.height or top <= 0:
+        return
+    height = np.clip(np.rint(np.clip(values[known] / top, 0, 1) * 8).astype(int), 1, 8)
+    places = known + column
+    inside = (places >= 0) & (places < canvas.width)
+    canvas.codes[row, places[inside]] = _BLOCK_CODES[height[inside]]
+    canvas.styles[row, places[inside]] = cell(ink)
+
+
+def draw_spark(canvas: Canvas, row: int, column: int, values: np.ndarray, ink: str) -> None:
+    """One braille row scaled to its own least and most; two values a cell."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return
+    low, high = float(known.min()), float(known.max())
+    share = (values - low) / (high - low) if high > low else values * 0 + 0.5
+    bits = _braille(_line_dots(share, 4))[0]
+    for place in np.flatnonzero(bits):
+        canvas.put(row, column + int(place), chr(_BRAILLE + int(bits[place])), ink)
+
+
+def draw_axis(canvas: Canvas, row: int, column: int, cells: int, first_cell: int, cell_s: float) -> None:
+    """Times since the run's start, at round places."""
+    every = next((step for step in STEPS_S if step / cell_s >= 12), STEPS_S[-1])
+    period = max(1, round(every / cell_s))
+    for place in range(cells):
+        if (first_cell + place) % period == 0:
+            text = clock((first_cell + place) * cell_s)
+            if place + len(text) <= cells:
+                canvas.put(row, column + place, text, "dim")
+
+
+def clock(seconds: float) -> str:
+    """`12s`, `2:05`, `1:02:05`."""
+    if seconds < 60:
+        return f"{seconds:.3g}s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _pairs(values: np.ndarray) -> np.ndarray:
+    return values[: len(values) // 2 * 2].reshape(-1, 2)

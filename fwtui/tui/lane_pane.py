@@ -1,0 +1,254 @@
+"""One lane on one grid of cells: title, progress, chart, lost and why, phase bars, finding, loss, system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwtui.tui import chart, phase_bar
+from fwtui.tui.cells import Canvas, CellGrid, clip
+from fwtui.tui.theme import STATE_INK
+from fwtui.view.frame import ENDED_STATES, Columns, LaneFrame
+from fwtui.view.units import show
+
+GUTTER = 7
+"""Cells left of the chart, for labels."""
+LEAST_CHART = 3
+MOST_CHART = 20
+
+OPTIONAL_ROWS = ("typical", "lost", "system", "why", "axis", "stalled", "finding", "advice", "loss")
+"""What a tall pane shows below the chart, weightiest first: a low pane drops from the end."""
+ORDER = ("lost", "why", "axis", "typical", "stalled", "finding", "advice", "loss", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class PaneData:
+    """What a pane draws besides its frame."""
+
+    lane: LaneFrame
+    columns: Columns
+    loss: np.ndarray
+    cpu: np.ndarray
+    memory: np.ndarray
+    gpu: np.ndarray
+    first_cell: int
+    cell_s: float
+    scale: chart.Scale | None
+    focused: bool
+
+
+def chart_cells(width: int) -> int:
+    """Cells of the chart in a pane of this width."""
+    return max(0, width - GUTTER - 1)
+
+
+def draw(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
+    """The pane as cells."""
+    canvas = Canvas(height, width)
+    _title(canvas, data)
+    _progress(canvas, data.lane)
+    wanted = [row for row in OPTIONAL_ROWS if _has(row, data)]
+    room = max(0, height - 2 - LEAST_CHART - 1)
+    shown = set(wanted[:room])
+    chart_height = min(MOST_CHART, height - 2 - len(shown) - 1)
+    if chart_height < 1 or chart_cells(width) < 4:
+        return canvas
+    _chart(canvas, 2, chart_height, data, dots)
+    row = 2 + chart_height + 1
+    for name in ORDER:
+        if name in shown:
+            _DRAW[name](canvas, row, data)
+            row += 1
+    return canvas
+
+
+def _has(row: str, data: PaneData) -> bool:
+    lane = data.lane
+    return {
+        "typical": lane.typical_ms is not None,
+        "stalled": lane.stalled_ms is not None,
+        "finding": bool(lane.findings or lane.current_stall or lane.error),
+        "advice": bool(lane.findings),
+        "loss": lane.loss_last is not None,
+    }.get(row, True)
+
+
+def _title(canvas: Canvas, data: PaneData) -> None:
+    lane = data.lane
+    canvas.put(0, 0, "▌" if data.focused else " ", "line")
+    right = "" if lane.rate is None else show(lane.rate, "it/s")
+    if lane.ratio is not None:
+        right += f"  {show(lane.ratio, 'x')}"
+    start = canvas.right(0, canvas.width - 1, right, "good" if lane.ratio == 1.0 else "strong")
+    name = lane.title if lane.title == lane.name else f"{lane.name}  {lane.title}"
+    if lane.title.startswith(lane.name + " "):
+        name = lane.title
+    canvas.put(0, 1, clip(f"{lane.index + 1} {name}", max(0, start - 2)), "strong")
+
+
+def _progress(canvas: Canvas, lane: LaneFrame) -> None:
+    """The state in words, and how far the lane is."""
+    ink = STATE_INK[lane.state]
+    mark = {"waiting": "◌", "training": "●", "finished": "✓", "stalled": "▲"}.get(lane.state, "■")
+    words = lane.stage
+    if lane.state in ("starting", "compiling", "pending", "stalled", "hung", "evaluating") and lane.stage_s is not None:
+        words += f" {lane.stage_s:.1f} s"
+    elif lane.epoch and lane.epochs and lane.state in ("training", "waiting"):
+        words += f"  epoch {lane.epoch}/{lane.epochs}"
+    end = canvas.put(1, 1, f"{mark} {words}", ink)
+    if lane.state in ENDED_STATES and lane.results:
+        end = canvas.put(1, end, "  " + _results(lane), "text")
+    if not lane.steps_total:
+        canvas.right(1, canvas.width - 1, f"{lane.steps:,} steps" if lane.steps else "", "dim")
+        return
+    left = "" if lane.time_left_s is None else f"  {show(lane.time_left_s, 's')} left"
+    start = canvas.right(1, canvas.width - 1, f" {lane.steps:,}/{lane.steps_total:,}{left}", "dim")
+    length = min(20, start - end - 2)
+    if length >= 5:
+        done = round(length * min(1.0, lane.steps / lane.steps_total))
+        canvas.put(1, start - length, "━" * done, "line")
+        canvas.put(1, start - length + done, "━" * (length - done), "faint")
+
+
+def _results(lane: LaneFrame) -> str:
+    wanted = sorted(lane.results.items(), key=lambda item: "accuracy" not in item[0])[:1]
+    return "  ".join(
+        f"{name.replace('_', ' ')} {value:.2%}" if "accuracy" in name else f"{name.replace('_', ' ')} {value:.4g}"
+        for name, value in wanted
+    )
+
+
+def _chart(canvas: Canvas, row: int, height: int, data: PaneData, dots: bool) -> None:
+    chart.draw_stalls(canvas, row, GUTTER, data.columns)
+    if data.scale is None:
+        for line in range(1, height + 1):
+            canvas.put(row + line, GUTTER - 1, "│", "faint")
+        chart.draw_line(canvas, row + 1, GUTTER, height, data.columns, chart.Scale(1.0), dots)
+        return
+    marks = {1: 1.0, height // 2 + 1: 1 - (height // 2) / max(1, height - 1), height: 0.0}
+    if height < 5:
+        marks.pop(height // 2 + 1, None)
+    for line in range(1, height + 1):
+        share = marks.get(line)
+        canvas.put(row + line, GUTTER - 1, "│" if share is None else "┤", "faint")
+        if share is not None:
+            canvas.right(row + line, GUTTER - 1, _label(data.scale.value(share)), "dim")
+    canvas.put(row, 0, "ms".rjust(GUTTER - 1), "faint")
+    chart.draw_line(canvas, row + 1, GUTTER, height, data.columns, data.scale, dots)
+
+
+def _label(ms: float) -> str:
+    return f"{ms:.3g}" if ms < 1000 else f"{ms:,.0f}"
+
+
+def _lost(canvas: Canvas, row: int, data: PaneData) -> None:
+    share = data.lane.lost_share
+    canvas.put(row, 0, "lost".rjust(GUTTER - 1), "stall" if share and share >= 0.01 else "dim")
+    chart.draw_lost(canvas, row, GUTTER, data.columns)
+
+
+def _why(canvas: Canvas, row: int, data: PaneData) -> None:
+    canvas.put(row, 0, "why".rjust(GUTTER - 1), "dim")
+    chart.draw_why(canvas, row, GUTTER, data.columns)
+
+
+def _axis(canvas: Canvas, row: int, data: PaneData) -> None:
+    cells = len(data.columns.mean_ms) // 2
+    chart.draw_axis(canvas, row, GUTTER, cells, data.first_cell, data.cell_s)
+
+
+def _bar(canvas: Canvas, row: int, data: PaneData, stalled: bool) -> None:
+    """Both bars on one scale: the longer step fills the width."""
+    lane = data.lane
+    typical, slow = lane.typical_ms or {}, lane.stalled_ms or {}
+    phases = slow if stalled else typical
+    total = sum(phases.values())
+    label = f"{_label(total)} ms".rjust(GUTTER + 1)
+    canvas.put(row, 0, "stall " if stalled else "step  ", "stall" if stalled else "dim")
+    column = canvas.put(row, 5, label, "stall" if stalled else "strong") + 1
+    phase_bar.draw(canvas, row, column, max(0, canvas.width - column - 1), phases, total)
+
+
+def _typical(canvas: Canvas, row: int, data: PaneData) -> None:
+    _bar(canvas, row, data, stalled=False)
+
+
+def _stalled(canvas: Canvas, row: int, data: PaneData) -> None:
+    _bar(canvas, row, data, stalled=True)
+
+
+def _finding(canvas: Canvas, row: int, data: PaneData) -> None:
+    lane = data.lane
+    stall = lane.current_stall
+    if stall is not None:
+        where = f" at {stall.location}" if stall.location else ""
+        text, ink = f"▲ stalled in {stall.phase} for {stall.lost_ms / 1000:.1f} s{where}", "stall"
+    elif lane.error:
+        text, ink = lane.error, "bad"
+    elif lane.findings:
+        first = lane.findings[0]
+        where = f"{first.location}  " if first.location else ""
+        text, ink = f"{where}{first.code}: {first.evidence}", "warn"
+    else:
+        return
+    canvas.put(row, 1, clip(text, canvas.width - 2), ink)
+
+
+def _advice(canvas: Canvas, row: int, data: PaneData) -> None:
+    if data.lane.findings:
+        canvas.put(row, 1, clip(f"→ {data.lane.findings[0].advice}", canvas.width - 2), "dim")
+
+
+def _loss(canvas: Canvas, row: int, data: PaneData) -> None:
+    last = data.lane.loss_last
+    if last is None:
+        return
+    canvas.put(row, 0, "loss".rjust(GUTTER - 1), "dim")
+    text = f" {last:.4g}"
+    chart.draw_spark(canvas, row, GUTTER, data.loss[: 2 * max(0, canvas.width - GUTTER - 1 - len(text))], "loss")
+    canvas.right(row, canvas.width - 1, text, "loss")
+
+
+def _system(canvas: Canvas, row: int, data: PaneData) -> None:
+    """CPU, GPU and memory: the figure, and its recent past where there is room."""
+    lane = data.lane
+    gpu = lane.gpu
+    parts = [
+        ("cpu", show(lane.cpu_cores, "cores"), data.cpu, None),
+        ("gpu", show(gpu.util, "share") if gpu else "n/a", data.gpu, 1.0),
+        ("mem", show(lane.rss_bytes, "bytes"), data.memory, None),
+    ]
+    width = max(1, (canvas.width - 2) // len(parts))
+    for place, (name, text, past, top) in enumerate(parts):
+        column = canvas.put(row, 1 + place * width, f"{name} ", "dim")
+        column = canvas.put(row, column, text, "text") + 1
+        room = 1 + (place + 1) * width - column - 2
+        known = past[~np.isnan(past)]
+        if room >= 3 and len(known):
+            chart.draw_blocks(canvas, row, column, known[-room:], top or float(known.max()) or 1.0, "system")
+
+
+_DRAW = {
+    "lost": _lost,
+    "why": _why,
+    "axis": _axis,
+    "typical": _typical,
+    "stalled": _stalled,
+    "finding": _finding,
+    "advice": _advice,
+    "loss": _loss,
+    "system": _system,
+}
+
+
+class LanePane(CellGrid):
+    """The widget of one lane."""
+
+    def __init__(self, theme: object, index: int) -> None:
+        super().__init__(theme, id=f"lane-{index}", classes="lane")  # type: ignore[arg-type]
+        self.index = index
+
+    def update(self, data: PaneData) -> None:
+        """Draw a moment; only changed cells reach the terminal."""
+        self.show(draw(self.size.height, self.size.width, data, self.cell_theme.dots))
