@@ -340,6 +340,18 @@ def close() -> None:
         _writer = None
 
 
+def learn_batch(batch: Any) -> None:
+    """Learn the batch size from a batch: the first dimension of its first tensor."""
+    if isinstance(batch, dict):
+        batch = list(batch.values())
+    while isinstance(batch, (list, tuple)) and batch:
+        batch = batch[0]
+    shape = getattr(batch, "shape", None)
+    if shape:
+        sizes = [int(extent) for extent in shape]
+        facts({"samples_per_step": sizes[0], "batch_size": sizes[0], "batch_shape": sizes})
+
+
 def span(begin: str, end: str) -> Tuple[Callable[[int], None], Callable[[int], None]]:
     """The two `append`s of a pair of events."""
     return recorder(begin), recorder(end)

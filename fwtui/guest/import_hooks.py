@@ -14,11 +14,14 @@ FRAMEWORKS = ("torch", "tensorflow", "keras", "tf_keras", "jax")
 
 HOOKS: Dict[str, str] = {
     "torch": "torch_hooks:arm",
+    "torch.amp.grad_scaler": "torch_hooks:arm_scaler",
+    "torch._dynamo.trace_rules": "torch_hooks:arm_skipping",
     "torch._dynamo.callback": "torch_hooks:arm_dynamo",
     "keras.src.callbacks.callback_list": "keras_hooks:arm_callbacks",
     "keras.src.callbacks": "keras_hooks:arm_callbacks",
     "tf_keras.src.callbacks": "keras_hooks:arm_callbacks",
     "keras.src.utils.python_utils": "keras_hooks:arm_logs",
+    "keras.src.trainers.epoch_iterator": "keras_hooks:arm_batches",
     "keras.src.optimizers.base_optimizer": "keras_hooks:arm_optimizer",
     "tensorflow.python.eager.polymorphic_function.polymorphic_function": "tensorflow_hooks:arm_functions",
     "tensorflow.python.framework.func_graph": "tensorflow_hooks:arm_tracing",

@@ -14,7 +14,7 @@ from fwtui.guest import agent, turn_gate
 
 LOSS_EVERY_NS = 200_000_000
 _now = time.perf_counter_ns
-_state: Dict[str, Any] = {"evaluating": 0, "learnt": False, "begin": 0}
+_state: Dict[str, Any] = {"evaluating": 0, "learnt": False, "begin": 0, "updates": 1, "batch_size": None}
 
 
 def arm_callbacks(module: Any) -> None:
@@ -60,8 +60,11 @@ def _batch_end(original: Any) -> Any:
             return original(self, batch, logs)
         entered = _now()
         enter(entered)
-        for _ in range(batch - _state["begin"]):
+        extra = batch - _state["begin"]
+        for _ in range(extra):
             more(entered)
+        if extra >= _state["updates"]:
+            agent.arm("keras samples", _note_samples, extra + 1)
         result = original(self, batch, logs)
         leave(_now())
         if not _state["learnt"]:
@@ -70,6 +73,29 @@ def _batch_end(original: Any) -> Any:
         return result
 
     return on_train_batch_end
+
+
+def _note_samples(updates: int) -> None:
+    """Tell how many updates, and so samples, one execution makes; a shorter last one is no change."""
+    _state["updates"] = updates
+    if _state["batch_size"]:
+        agent.note("samples", value=_state["batch_size"] * updates, k=updates)
+        agent.facts({"samples_per_step": _state["batch_size"] * updates})
+
+
+def arm_batches(module: Any) -> None:
+    """Learn the batch size from the iterator that `fit` makes before it begins."""
+
+    def make(original: Any) -> Any:
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+            original(self, *args, **kwargs)
+            if not agent.in_keras_fit():
+                size = getattr(getattr(self, "data_adapter", None), "batch_size", None)
+                _state["batch_size"] = size if isinstance(size, int) else None
+
+        return __init__
+
+    agent.patch(module.EpochIterator, "__init__", make)
 
 
 def _around(original: Any, before: Any, after: Any) -> Any:
@@ -85,6 +111,7 @@ def _around(original: Any, before: Any, after: Any) -> Any:
         if after == "epoch_begin":
             agent.note("epoch", value=(args[0] if args else kwargs.get("epoch", 0)) + 1)
         elif before == "train_begin":
+            _state.update(evaluating=0, updates=1)
             agent.arm("keras plan", _plan, self)
         try:
             return original(self, *args, **kwargs)
@@ -147,7 +174,7 @@ def arm_optimizer(module: Any) -> None:
 
     def make(original: Any) -> Any:
         def apply(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if depth[0] or not _eager():
+            if depth[0] or not _eager(self):
                 return original(self, *args, **kwargs)
             depth[0] += 1
             begin(_now())
@@ -162,14 +189,14 @@ def arm_optimizer(module: Any) -> None:
     agent.patch(module.BaseOptimizer, "apply", make)
 
 
-def _eager() -> bool:
+def _eager(optimizer: Any) -> bool:
     """Whether operations run now; marks the function that trains when TensorFlow is tracing."""
     backend = _backend()
     if backend == "tensorflow":
         from fwtui.guest import tensorflow_hooks
 
-        return tensorflow_hooks.eager_or_mark()
-    return backend == "torch"
+        return tensorflow_hooks.eager_or_mark(optimizer)
+    return backend == "torch" and not sys.modules["torch"].compiler.is_compiling()
 
 
 def _backend() -> str:
@@ -186,7 +213,7 @@ def _plan(callbacks: Any) -> None:
     per_epoch, epochs = params.get("steps"), params.get("epochs")
     if _planned_by_program():
         return
-    values = {"epochs": epochs, "steps_per_epoch": per_epoch}
+    values = {"epochs": epochs, "steps_per_epoch": per_epoch, "samples_per_step": _state["batch_size"]}
     if per_epoch and epochs:
         values["steps"] = per_epoch * epochs
     agent.note("plan", **{key: value for key, value in values.items() if value})
@@ -210,12 +237,13 @@ def _learn(callbacks: Any) -> None:
         "python": sys.version.split()[0],
         "executable": sys.executable,
         "device": _device(backend),
+        "batch_size": _state["batch_size"],
+        "samples_per_step": _state["batch_size"] and _state["batch_size"] * _state["updates"],
     }
     agent.facts(values)
     if model is None:
         return
     optimizer = getattr(model, "optimizer", None)
-    config = optimizer.get_config() if optimizer is not None else {}
     trainable = sum(int(_size(weight)) for weight in model.trainable_weights)
     loss = getattr(model, "loss", None)
     eager = bool(getattr(model, "run_eagerly", False))
@@ -224,22 +252,21 @@ def _learn(callbacks: Any) -> None:
             "parameters": int(model.count_params()),
             "trainable_parameters": trainable,
             "dtype": str(getattr(model, "compute_dtype", "")) or None,
-            "optimizer": {
-                "name": type(optimizer).__name__,
-                **{
-                    key: value
-                    for key, value in config.items()
-                    if isinstance(value, (int, float, bool)) and value is not None
-                },
-            }
-            if optimizer is not None
-            else None,
+            "optimizer": optimizer_facts(optimizer),
             "loss": loss if isinstance(loss, str) else type(loss).__name__ if loss is not None else None,
             "jit_compile": bool(getattr(model, "jit_compile", False)),
             "compiled": backend != "torch" and not eager,
             "steps_per_execution": int(getattr(model, "steps_per_execution", 1) or 1),
         }
     )
+
+
+def optimizer_facts(optimizer: Any) -> Any:
+    """A Keras optimizer's name and its plain settings; None when there is none."""
+    if optimizer is None:
+        return None
+    settings = {key: value for key, value in optimizer.get_config().items() if isinstance(value, (int, float, bool))}
+    return {"name": type(optimizer).__name__, **settings}
 
 
 def _size(weight: Any) -> int:

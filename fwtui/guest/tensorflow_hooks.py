@@ -14,19 +14,40 @@ _now = time.perf_counter_ns
 _calling: List[Any] = []
 """The function called at depth 0 in the main thread; empty outside."""
 _trainers: Set[int] = set()
-"""Identities of functions whose trace applied an optimizer or took a gradient: they train."""
-_state: Dict[str, Any] = {"iterator": False, "learnt": False, "loss": 0, "tracing": 0}
+"""Identities of functions whose trace applied an optimizer, or took a gradient and assigned to a weight: they train."""
+_state: Dict[str, Any] = {
+    "iterator": False,
+    "learnt": False,
+    "sized": False,
+    "loss": 0,
+    "tracing": 0,
+    "gradient": False,
+    "assigns": False,
+    "parameters": None,
+    "optimizer": None,
+}
 
 
-def eager_or_mark() -> bool:
-    """Whether operations run now; when a function is traced, it is one that trains."""
+def eager_or_mark(optimizer: Any) -> bool:
+    """Whether operations run now; a function in whose trace an optimizer is applied is one that trains."""
+    _state["optimizer"] = optimizer
+    if _executing_eagerly():
+        if not _state["learnt"] and not agent.in_keras_fit():
+            agent.arm("tensorflow facts", _learn, optimizer)
+        return True
+    _mark()
+    return False
+
+
+def _executing_eagerly() -> bool:
     from tensorflow.python.eager import context
 
-    if context.executing_eagerly():
-        return True
+    return bool(context.executing_eagerly())
+
+
+def _mark() -> None:
     if _calling:
         _trainers.add(id(_calling[0]))
-    return False
 
 
 def arm_functions(module: Any) -> None:
@@ -58,19 +79,28 @@ def _call(original: Any) -> Any:
             (train_end if trains else end)(ended)
         if trains and ended - _state["loss"] > LOSS_EVERY_NS:
             _state["loss"] = ended
-            agent.arm("tensorflow loss", _after_training_call, result)
+            agent.arm("tensorflow loss", _after_training_call, (result, args))
         return result
 
     return __call__
 
 
-def _after_training_call(result: Any) -> None:
+def _after_training_call(call: Any) -> None:
     """Note the loss that a training function returned, and learn the facts once. Keras tells both itself."""
     if agent.in_keras_fit():
         return
-    if not _state["learnt"]:
-        _state["learnt"] = True
-        _learn()
+    result, args = call
+    if not _state["sized"]:
+        _state["sized"] = True
+        agent.learn_batch(args)
+    _learn(result)
+    _note_loss(result, "train_call_end", 0)
+
+
+def _note_loss(result: Any, update: str, ahead: int) -> None:
+    """Note a scalar that lies on the host: reading it must never wait for a device."""
+    if isinstance(result, dict):
+        result = result.get("loss")
     if isinstance(result, (list, tuple)) and result:
         result = result[0]
     if (
@@ -78,10 +108,16 @@ def _after_training_call(result: Any) -> None:
         and hasattr(result, "numpy")
         and "CPU" in str(getattr(result, "device", ""))
     ):
-        agent.note("loss", value=float(result.numpy()), step=agent.count("train_call_end"))
+        agent.note("loss", value=float(result.numpy()), step=agent.count(update) + ahead)
 
 
-def _learn() -> None:
+def _learn(_: Any) -> None:
+    """Learn the facts of a raw loop, once."""
+    if _state["learnt"]:
+        return
+    _state["learnt"] = True
+    from fwtui.guest import keras_hooks
+
     tensorflow = sys.modules["tensorflow"]
     threading_config = tensorflow.config.threading
     agent.facts(
@@ -89,7 +125,10 @@ def _learn() -> None:
             "framework": "tensorflow",
             "version": tensorflow.__version__,
             "device": device(),
-            "compiled": True,
+            "compiled": _state["gradient"],
+            "parameters": _state["parameters"],
+            "trainable_parameters": _state["parameters"],
+            "optimizer": keras_hooks.optimizer_facts(_state["optimizer"]),
             "threads": {
                 "intra": threading_config.get_intra_op_parallelism_threads() or None,
                 "inter": threading_config.get_inter_op_parallelism_threads() or None,
@@ -117,12 +156,20 @@ def arm_tracing(module: Any) -> None:
 
     def make(original: Any) -> Any:
         def func_graph_from_py_func(*args: Any, **kwargs: Any) -> Any:
-            if _state["tracing"] or ident() != agent.main_thread:
+            if ident() != agent.main_thread:
                 return original(*args, **kwargs)
-            _state["tracing"] = 1
+            if _state["tracing"]:
+                graph = original(*args, **kwargs)
+                agent.arm("tensorflow trace", _look_for_update, graph)
+                return graph
+            _state.update(tracing=1, gradient=False, assigns=False)
             begin(_now())
             try:
-                return original(*args, **kwargs)
+                graph = original(*args, **kwargs)
+                agent.arm("tensorflow trace", _look_for_update, graph)
+                if _state["gradient"] and _state["assigns"]:
+                    _mark()
+                return graph
             finally:
                 end(_now())
                 _state["tracing"] = 0
@@ -130,6 +177,21 @@ def arm_tracing(module: Any) -> None:
         return func_graph_from_py_func
 
     agent.patch(module, "func_graph_from_py_func", make)
+
+
+def _look_for_update(graph: Any) -> None:
+    """Whether a traced graph assigns to a weight; counters and moving averages are not trainable."""
+    if not _state["gradient"] or _state["assigns"]:
+        return
+    weights = {id(variable.handle) for variable in graph.variables if variable.trainable}
+    others = {id(variable.handle) for variable in graph.variables} - weights
+    outer = {id(inside): id(outside) for outside, inside in graph.captures}
+    for operation in graph.get_operations():
+        if operation.type.startswith(("Assign", "ResourceApply", "ResourceSparseApply", "ResourceScatter")):
+            handle = id(operation.inputs[0])
+            if outer.get(handle, handle) not in others:
+                _state["assigns"] = True
+                return
 
 
 def arm_iterator(module: Any) -> None:
@@ -151,6 +213,9 @@ def arm_iterator(module: Any) -> None:
                 stop(_now())
                 raise
             end(_now())
+            if not _state["sized"]:
+                _state["sized"] = True
+                agent.arm("tensorflow batch", agent.learn_batch, element)
             return element
 
         return _next_internal
@@ -159,19 +224,45 @@ def arm_iterator(module: Any) -> None:
 
 
 def arm_tape(module: Any) -> None:
-    """Time an eager tape's gradient; while tracing, mark the function as one that trains."""
+    """Time an eager tape's gradient; while tracing, remember that there was one."""
     begin, end = agent.span("backward_begin", "backward_end")
 
     def make(original: Any) -> Any:
-        def gradient(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if not eager_or_mark():
-                return original(self, *args, **kwargs)
-            begin(_now())
+        def gradient(self: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
+            if _state["parameters"] is None:
+                agent.arm("tensorflow parameters", _count_parameters, sources)
+            if not _executing_eagerly():
+                _state["gradient"] = True
+                return original(self, target, sources, *args, **kwargs)
+            started = _now()
+            begin(started)
             try:
-                return original(self, *args, **kwargs)
+                return original(self, target, sources, *args, **kwargs)
             finally:
                 end(_now())
+                if started - _state["loss"] > LOSS_EVERY_NS:
+                    _state["loss"] = started
+                    agent.arm("tensorflow loss", _after_eager_gradient, target)
 
         return gradient
 
     agent.patch(module.GradientTape, "gradient", make)
+
+
+def _after_eager_gradient(target: Any) -> None:
+    if not agent.in_keras_fit():
+        if agent.count("optimizer_end") or agent.count("backward_end") > 1:  # an optimizer would have come by now
+            _learn(target)
+        _note_loss(target, "optimizer_end", 1)
+
+
+def _count_parameters(sources: Any) -> None:
+    """What a gradient is taken for: the trainable parameters."""
+    from tensorflow.python.util import nest
+
+    _state["parameters"] = 0
+    for source in nest.flatten(sources):
+        size = 1
+        for extent in source.shape:
+            size *= int(extent)
+        _state["parameters"] += size

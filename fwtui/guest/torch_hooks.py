@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List
 
 from fwtui.guest import agent, torch_optimizer_hooks, turn_gate
 
@@ -13,6 +13,13 @@ LOSS_EVERY_NS = 200_000_000
 _now = time.perf_counter_ns
 _sync_hooks: List[Callable[[], None]] = []
 """Take the hooks on `Tensor.item` and its like out again; done when Dynamo begins, which would trace into them."""
+
+
+_reading = torch_optimizer_hooks.busy
+_compiling = [False]
+"""Whether Dynamo compiles: it runs autograd on tensors without values then."""
+_unscaled: List[Any] = []
+"""The loss that `GradScaler` scaled last; empty without one."""
 
 
 def arm(torch: Any) -> None:
@@ -41,29 +48,21 @@ def _next(original: Any) -> Any:
         torch_optimizer_hooks.loader_seen = True
         gate()
         begin(_now())
+        _reading[0] = True
         try:
             batch = original(self)
         except BaseException:
             stop(_now())
             raise
+        finally:
+            _reading[0] = False
         end(_now())
         if not state["sized"]:
             state["sized"] = True
-            size = _first_dimension(batch)
-            agent.facts({"samples_per_step": size, "batch_size": size})
+            agent.arm("torch batch", agent.learn_batch, batch)
         return batch
 
     return __next__
-
-
-def _first_dimension(batch: Any) -> Optional[int]:
-    """Samples in a batch: the first dimension of its first tensor."""
-    if isinstance(batch, dict):
-        batch = list(batch.values())
-    while isinstance(batch, (list, tuple)) and batch:
-        batch = batch[0]
-    shape = getattr(batch, "shape", None)
-    return int(shape[0]) if shape else None
 
 
 def _iter(original: Any) -> Any:
@@ -74,9 +73,11 @@ def _iter(original: Any) -> Any:
         if ident() != agent.main_thread:
             return original(self)
         begin(_now())
+        _reading[0] = True
         try:
             return original(self)
         finally:
+            _reading[0] = False
             end(_now())
 
     return __iter__
@@ -107,6 +108,8 @@ def _backward(original: Any) -> Any:
     last = [0]
 
     def run_backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        if _compiling[0]:
+            return original(tensors, *args, **kwargs)
         started = _now()
         begin(started)
         try:
@@ -115,25 +118,49 @@ def _backward(original: Any) -> Any:
             end(_now())
             if started - last[0] > LOSS_EVERY_NS:
                 last[0] = started
-                _note_loss(tensors)
+                agent.arm("torch loss", _note_loss, tensors)
 
     return run_backward
 
 
 def _note_loss(tensors: Any) -> None:
     """Note the loss when it lies on the host already: reading it must never wait for a device."""
-    try:
-        loss = tensors[0] if isinstance(tensors, (list, tuple)) else tensors
-        if loss.device.type == "cpu" and loss.numel() == 1:
-            agent.note("loss", value=float(loss.detach()), step=agent.count("optimizer_end") + 1)
-    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
-        return  # what is run backward need not be a loss
+    loss = tensors[0] if isinstance(tensors, (list, tuple)) else tensors
+    if _unscaled:
+        loss = _unscaled.pop()
+    if getattr(loss, "is_cpu", False) and loss.numel() == 1 and not agent.in_keras_fit():
+        agent.note("loss", value=float(loss.detach()), step=agent.count("optimizer_end") + 1)
+
+
+def arm_scaler(module: Any) -> None:
+    """`GradScaler` skips the optimizer's step on an inf, and what it runs backward is the loss times its scale."""
+    skipped = agent.recorder("update_skipped")
+
+    def step(original: Any) -> Any:
+        def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+            before = torch_optimizer_hooks.steps_begun
+            result = original(self, *args, **kwargs)
+            if torch_optimizer_hooks.steps_begun == before:
+                skipped(_now())
+            return result
+
+        return step
+
+    def scale(original: Any) -> Any:
+        def scale(self: Any, outputs: Any) -> Any:
+            _unscaled[:] = [outputs.detach()] if hasattr(outputs, "detach") else []
+            return original(self, outputs)
+
+        return scale
+
+    agent.patch(module.GradScaler, "step", step)
+    agent.patch(module.GradScaler, "scale", scale)
 
 
 def _sync(torch: Any, original: Any) -> Any:
     begin, end = agent.span("sync_begin", "sync_end")
     ident, compiling = threading.get_ident, torch.compiler.is_compiling if hasattr(torch, "compiler") else bool
-    inside = [False]
+    inside = _reading
 
     def read(self: Any, *args: Any, **kwargs: Any) -> Any:
         if inside[0] or compiling() or ident() != agent.main_thread:
@@ -149,6 +176,12 @@ def _sync(torch: Any, original: Any) -> Any:
     return read
 
 
+def arm_skipping(trace_rules: Any) -> None:
+    """Keep Dynamo from tracing into our wrappers; the optimizer hooks are the exception, and live in their own file."""
+    for name in ("torch_hooks", "keras_hooks", "turn_gate", "agent"):
+        trace_rules.add(f"fwtui.guest.{name}")
+
+
 def arm_dynamo(callback: Any) -> None:
     """Note when Dynamo compiles; its callbacks take no argument before torch 2.10 and one from there on."""
     begin, end = agent.span("compile_begin", "compile_end")
@@ -158,11 +191,13 @@ def arm_dynamo(callback: Any) -> None:
 
     def on_start(*_: Any) -> None:
         begin(_now())
+        _compiling[0] = True
         while _sync_hooks:
             _sync_hooks.pop()()
 
     def on_end(*_: Any) -> None:
         end(_now())
+        _compiling[0] = False
         agent.facts({"compiled": True})
 
     handler.register_start_callback(on_start)

@@ -11,7 +11,11 @@ from typing import Any, Callable
 from fwtui.guest import agent, turn_gate
 
 loader_seen = False
-"""Whether the program fetches its batches from a loader: then the turn gate stands there."""
+"""Whether a batch was fetched from a loader since the last update: then the turn gate stands there."""
+busy = [False]
+"""Whether a loader or an optimizer runs, or a value is being read: what they read is no wait of the program."""
+steps_begun = 0
+"""Calls of `optimizer.step`; tells an update that `GradScaler` skipped."""
 
 
 def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
@@ -26,17 +30,23 @@ def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
     def before(optimizer: Any, args: Any, kwargs: Any) -> None:
         if compiling():
             return
+        global steps_begun
+        steps_begun += 1
+        busy[0] = True
         begin(now())
 
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
         if compiling():
             return
         end(now())
+        busy[0] = False
         if not learnt[0]:
             learnt[0] = True
             agent.arm("torch facts", on_first_step, optimizer)
+        global loader_seen
         if not loader_seen:
             gate()
+        loader_seen = False
 
     handles = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
 

@@ -66,7 +66,12 @@ def environment(folder: Path, gate: str = "go", **more: str) -> dict[str, str]:
 
 
 def bare_environment() -> dict[str, str]:
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    quiet = {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+    }
     return {**{k: v for k, v in os.environ.items() if not k.startswith(("FWTUI", "PYTHONPATH"))}, **quiet}
 
 

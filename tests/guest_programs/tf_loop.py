@@ -30,7 +30,7 @@ def gradients(features, target):
 def step(features, target):
     loss, found = gradients(features, target)
     if optimizer:
-        optimizer.apply_gradients(zip(found, [weight]))
+        optimizer.apply_gradients(zip(found, [weight], strict=True))
     else:
         weight.assign_sub(0.01 * found[0])
     return loss

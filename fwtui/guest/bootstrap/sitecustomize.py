@@ -53,7 +53,7 @@ def _chain() -> None:
     spec.loader.exec_module(module)
 
 
-def _hide():
+def _hide() -> None:
     """Take this folder off `sys.path`: the program sees the path that it would have without us."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
