@@ -23,10 +23,7 @@ from fwtui.view.session import Session
 
 HERE = Path(__file__).parent
 SIZES = ((80, 24), (120, 35), (200, 50))
-CHROMIUM = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --force-device-scale-factor=1.5"
-).split()
+CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-device-scale-factor=1.5"]
 
 
 async def shoot(folder: RunFolder, size: tuple[int, int], at_s: float | None, keys: list[str]) -> str:

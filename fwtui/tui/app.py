@@ -16,7 +16,7 @@ from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
 from fwtui.tui import chart, commands, ranking
 from fwtui.tui.cells import Canvas, CellGrid
-from fwtui.tui.lane_pane import LanePane, PaneData, chart_cells
+from fwtui.tui.lane_pane import LanePane, PaneData, chart_cells, rows_of
 from fwtui.tui.panels import FindingsPanel, HelpPanel, LeavePanel, OutputPanel
 from fwtui.tui.theme import Theme, detect
 from fwtui.view.frame import Columns, Frame
@@ -48,12 +48,14 @@ class FwtuiApp(App[str]):
         self.paused = False
         self.view_end_ns: int | None = None
         """The chart's right edge while looking at history."""
-        self.zoom = 5
+        self.zoom: int | None = None
+        """Index into the zoom levels; None: as wide as the run, up to a minute or two."""
         self.focused_lane = 0
         self.maximised = False
         self.shared = True
         self.logarithmic = False
         self.top_ms: float | None = None
+        self.cell_s = 0.5
         self.frame: Frame = session.frame(at_ns)
 
     def compose(self) -> ComposeResult:
@@ -147,13 +149,21 @@ class FwtuiApp(App[str]):
         panes = [pane for pane in self.query(LanePane) if pane.display and pane.size.width]
         if not panes:
             return
-        cell_s = chart.STEPS_S[self.zoom]
+        self.cell_s = self._cell_s(chart_cells(panes[0].size.width))
         medians = [lane.step_ms.median for lane in self.frame.lanes if lane.step_ms is not None]
         self.top_ms = chart.top_of(medians, self.top_ms)
+        rows = frozenset().union(*(rows_of(lane) for lane in self.frame.lanes))
         for pane in panes:
-            pane.update(self._pane_data(pane, at_ns, cell_s))
+            pane.update(self._pane_data(pane, at_ns, self.cell_s, rows))
 
-    def _pane_data(self, pane: LanePane, at_ns: int, cell_s: float) -> PaneData:
+    def _cell_s(self, cells: int) -> float:
+        """Seconds a cell: as zoomed, else so that the run fits; a live run scrolls once it is longer than a minute."""
+        if self.zoom is not None:
+            return chart.STEPS_S[self.zoom]
+        elapsed = min(self.frame.elapsed_s, 60.0) if self.frame.live else self.frame.elapsed_s
+        return next((step for step in chart.STEPS_S[1:] if step * cells >= elapsed), chart.STEPS_S[-1])
+
+    def _pane_data(self, pane: LanePane, at_ns: int, cell_s: float, rows: frozenset[str]) -> PaneData:
         lane, cells = self.frame.lanes[pane.index], chart_cells(pane.size.width)
         slot_ns = cell_s * 1e9 / 2
         newest = int((at_ns - self.session.start_ns) // (slot_ns * 2))
@@ -173,6 +183,7 @@ class FwtuiApp(App[str]):
             cell_s=cell_s,
             scale=self._scale(lane.step_ms.median if lane.step_ms else None),
             focused=index == self.focused_lane and len(self.frame.lanes) > 1,
+            rows=rows,
         )
 
     def _scale(self, own_median_ms: float | None) -> chart.Scale | None:
@@ -242,7 +253,7 @@ class FwtuiApp(App[str]):
         self.call_after_refresh(self.tick)
 
     def action_history(self, direction: int) -> None:
-        window_ns = chart.STEPS_S[self.zoom] * 1e9 * max(4, chart_cells(self.size.width) // 2)
+        window_ns = self.cell_s * 1e9 * max(4, chart_cells(self.size.width) // 2)
         newest = self.session.newest_ns if self.fixed_ns is None else self.fixed_ns
         moment = self._moment_ns() + int(direction * window_ns / 4)
         if moment >= newest:
@@ -252,7 +263,7 @@ class FwtuiApp(App[str]):
         self.tick()
 
     def action_oldest(self) -> None:
-        self.view_end_ns = self.session.start_ns + int(chart.STEPS_S[self.zoom] * 1e9 * 10)
+        self.view_end_ns = self.session.start_ns + int(self.cell_s * 1e9 * 10)
         self.tick()
 
     def action_live(self) -> None:
@@ -260,7 +271,8 @@ class FwtuiApp(App[str]):
         self.tick()
 
     def action_zoom(self, direction: int) -> None:
-        self.zoom = min(len(chart.STEPS_S) - 1, max(0, self.zoom + direction))
+        now = chart.STEPS_S.index(self.cell_s)
+        self.zoom = min(len(chart.STEPS_S) - 1, max(0, now + direction))
         self.tick()
 
     def action_findings(self) -> None:

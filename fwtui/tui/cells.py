@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from unicodedata import combining
 
 import numpy as np
@@ -91,7 +92,7 @@ class CellGrid(Widget, can_focus=False):
         base = self.rich_style
         segments = [
             Segment(text[first:last], base + style_of(int(styles[first])))
-            for first, last in zip(edges, edges[1:], strict=False)
+            for first, last in pairwise(edges)
             if last > first
         ]
         return Strip(segments, canvas.width).adjust_cell_length(width, base)

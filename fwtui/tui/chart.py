@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,7 +24,7 @@ _BRAILLE = 0x2800
 _SHADED = {COLUMN_STARTUP: "startup", COLUMN_WARMUP: "warmup", COLUMN_EVALUATION: "evaluation"}
 _SHADE_NAMES = {"startup": "start-up", "warmup": "warm-up", "evaluation": "evaluation"}
 _BLOCK_CODES = np.array([ord(letter) for letter in BLOCKS], dtype=np.uint32)
-STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+STEPS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 """Zoom levels: seconds a cell."""
 
 
@@ -130,7 +131,7 @@ def _braille(dots: np.ndarray) -> np.ndarray:
 def _shade(canvas: Canvas, row: int, column: int, height: int, state: np.ndarray, dots: bool) -> None:
     """Backgrounds, and their names at the bottom, of start-up, warm-up and evaluation."""
     edges = [0, *(np.flatnonzero(np.diff(state)) + 1).tolist(), len(state)]
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in pairwise(edges):
         name = _SHADED.get(int(state[first]))
         if name is None:
             continue

@@ -36,6 +36,8 @@ class PaneData:
     cell_s: float
     scale: chart.Scale | None
     focused: bool
+    rows: frozenset[str]
+    """Optional rows that some lane has something for: every pane keeps a place for them, so that panes align."""
 
 
 def chart_cells(width: int) -> int:
@@ -48,7 +50,7 @@ def draw(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
     canvas = Canvas(height, width)
     _title(canvas, data)
     _progress(canvas, data.lane)
-    wanted = [row for row in OPTIONAL_ROWS if _has(row, data)]
+    wanted = [row for row in OPTIONAL_ROWS if row in data.rows]
     room = max(0, height - 2 - LEAST_CHART - 1)
     shown = set(wanted[:room])
     chart_height = min(MOST_CHART, height - 2 - len(shown) - 1)
@@ -63,15 +65,16 @@ def draw(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
     return canvas
 
 
-def _has(row: str, data: PaneData) -> bool:
-    lane = data.lane
-    return {
-        "typical": lane.typical_ms is not None,
-        "stalled": lane.stalled_ms is not None,
-        "finding": bool(lane.findings or lane.current_stall or lane.error),
-        "advice": bool(lane.findings),
-        "loss": lane.loss_last is not None,
-    }.get(row, True)
+def rows_of(lane: LaneFrame) -> set[str]:
+    """Optional rows that this lane has something for."""
+    empty = {
+        "typical": lane.typical_ms is None,
+        "stalled": lane.stalled_ms is None,
+        "finding": not (lane.findings or lane.current_stall or lane.error),
+        "advice": not lane.findings,
+        "loss": lane.loss_last is None,
+    }
+    return {row for row in OPTIONAL_ROWS if not empty.get(row, False)}
 
 
 def _title(canvas: Canvas, data: PaneData) -> None:
@@ -98,7 +101,9 @@ def _progress(canvas: Canvas, lane: LaneFrame) -> None:
         words += f"  epoch {lane.epoch}/{lane.epochs}"
     end = canvas.put(1, 1, f"{mark} {words}", ink)
     if lane.state in ENDED_STATES and lane.results:
-        end = canvas.put(1, end, "  " + _results(lane), "text")
+        words = "  " + _results(lane)
+        if end + len(words) + 14 < canvas.width:
+            end = canvas.put(1, end, words, "text")
     if not lane.steps_total:
         canvas.right(1, canvas.width - 1, f"{lane.steps:,} steps" if lane.steps else "", "dim")
         return
@@ -248,6 +253,10 @@ class LanePane(CellGrid):
     def __init__(self, theme: object, index: int) -> None:
         super().__init__(theme, id=f"lane-{index}", classes="lane")  # type: ignore[arg-type]
         self.index = index
+
+    def on_resize(self) -> None:
+        """A pane that the layout made larger or smaller is drawn anew."""
+        self.app.call_after_refresh(self.app.tick)  # type: ignore[attr-defined]
 
     def update(self, data: PaneData) -> None:
         """Draw a moment; only changed cells reach the terminal."""

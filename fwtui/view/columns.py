@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fwtui.recording.vocabulary import PHASES
+from fwtui.recording.vocabulary import PHASE_INDEX, PHASES
 from fwtui.view.frame import (
     COLUMN_EVALUATION,
     COLUMN_NOTHING,
@@ -55,7 +55,8 @@ def cut(
     ends, stalled, counted = steps.end_ns[view], derived.stalled[view], derived.counted[view]
     own_ms = steps.step_ns[view] / 1e6
     slot = np.clip(((ends - edges[0]) // slot_ns).astype(np.int64), 0, count)
-    plain = ~stalled & (slot < count)
+    drawn = counted if derived.counted.any() else steps.phases[view, PHASE_INDEX["compile"]] == 0
+    plain = drawn & ~stalled & (slot < count)
     groups = np.bincount(slot[plain], minlength=count).astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(groups > 0, np.bincount(slot[plain], weights=own_ms[plain], minlength=count) / groups, np.nan)
