@@ -19,7 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
-from fwtui.recorder.endings import last_words
+from fwtui.recorder.endings import how_it_ended, last_words
+from fwtui.recorder.lane_process import Lane
 from fwtui.recorder.launch import start
 from fwtui.recording import run_folder
 from fwtui.recording.control import ControlError, send
@@ -313,3 +314,12 @@ def test_last_words(tmp_path: Path, output: str, words: str | None) -> None:
     path = tmp_path / "output.log"
     path.write_text(output)
     assert last_words(path) == words
+
+
+def test_a_kill_for_want_of_memory_is_told_as_such(tmp_path: Path) -> None:
+    killed = Lane(RunFolder(tmp_path), lane("lane0", "", "command"), 0)
+    told = how_it_ended(killed, -signal.SIGKILL, out_of_memory=True)
+    assert (told["status"], told["signal"]) == ("killed", "SIGKILL")
+    assert "out of memory" in told["error"]
+    assert "out of memory" in how_it_ended(killed, 137, out_of_memory=True)["error"]
+    assert "memory" not in how_it_ended(killed, -signal.SIGKILL, out_of_memory=False)["error"]
