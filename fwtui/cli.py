@@ -16,6 +16,7 @@ from pathlib import Path
 
 import fwtui
 from fwtui.commands.parser import Parser, UsageError, nearest
+from fwtui.recording.run_folder import RunFolderError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     try:
         return _dispatch(list(sys.argv[1:] if argv is None else argv))
-    except UsageError as error:
+    except (UsageError, RunFolderError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

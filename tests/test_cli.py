@@ -264,3 +264,37 @@ def test_every_command_has_help(here: Here, command: str) -> None:
 def test_exit_codes(ends: list[tuple[str, str | None]], unfair: bool, code: int) -> None:
     lanes = [{"status": status, "stop_reason": reason} for status, reason in ends]
     assert exit_code({"status": "finished", "lanes": lanes}, False, unfair) == code
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_a_terminal_that_is_too_small_is_told_so(here: Here) -> None:
+    code, screen = in_tmux(here, 30, 8, "train.py")
+    assert code == 2
+    assert "30×8" in screen.replace("\n", "")
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_ctrl_c_in_the_screen_stops_the_run_and_prints_the_summary(here: Here) -> None:
+    code, screen = in_tmux(here, 100, 50, "endless.py b=endless.py", keys_after_s=3)
+    assert code == 130
+    assert "run folder" in screen
+    assert here.leaves_nothing()
+
+
+def in_tmux(here: Here, columns: int, lines: int, line: str, keys_after_s: float | None = None) -> tuple[int, str]:
+    """Run fwtui in a real terminal, Ctrl-C after a while if asked; its exit code and what is on the screen then."""
+    tmux = ["tmux", "-L", here.mark]
+    command = f"{sys.executable} -m fwtui {line}; echo $? > code.part; mv code.part code; sleep 60"
+    size = ["-x", str(columns), "-y", str(lines)]
+    subprocess.run([*tmux, "new-session", "-d", *size, command], cwd=here.path, env=here.environment, check=True)
+    try:
+        if keys_after_s is not None:
+            time.sleep(keys_after_s)
+            subprocess.run([*tmux, "send-keys", "C-c"], check=True)
+        deadline = time.monotonic() + 60
+        while not (here.path / "code").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        screen = subprocess.run([*tmux, "capture-pane", "-p", "-J"], capture_output=True, text=True, check=True).stdout
+        return int((here.path / "code").read_text()), screen
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)

@@ -25,15 +25,16 @@ def main(arguments: argparse.Namespace) -> int:
         folder = find_run(runs_dir(arguments), arguments.run)
     except RunFolderError as error:
         raise UsageError(str(error)) from None
-    if follow.wants_screen(arguments.headless):
+    screen = follow.wants_screen(arguments.headless)
+    if screen:
         follow.check_terminal()
-        from fwtui.tui.app import run_app
-
-        code: int = run_app(folder, attach=True)
-        return code
+        follow.show_screen(folder, attach=True)
     session = follow.open_session(folder)
     try:
-        follow.until_over(session, follow.Printer(sys.stdout))
+        if not screen:
+            follow.until_over(session, follow.Printer(sys.stdout))
+        elif session.live:
+            return 0  # there is no result yet
         report.write(session, "text", sys.stdout)
     finally:
         session.close()

@@ -7,7 +7,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from fwtui.commands.parser import UsageError
@@ -67,15 +68,29 @@ class Printer:
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
-def open_session(folder: RunFolder) -> Session:
-    """Open a run for reading; a signal waits until numpy is imported, since half of it cannot be imported again."""
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let signals wait while numpy is imported: an import that was cut short cannot be made again."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
-        import fwtui.reports.text  # noqa: F401 - with all that it needs
-        from fwtui.view.session import Session
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def open_session(folder: RunFolder) -> Session:
+    """Open a run for reading, whatever signals arrive meanwhile."""
+    with uninterrupted():
+        import fwtui.reports.text  # noqa: F401 - with all that it needs
+        from fwtui.view.session import Session
     return Session(folder)
+
+
+def show_screen(folder: RunFolder, attach: bool = False) -> str:
+    """Hand the run to the screen; `left`, `stopped` or `detached`, by how it was left."""
+    with uninterrupted():
+        from fwtui.tui.app import run_app
+    return run_app(folder, attach=attach)
 
 
 def until_over(session: Session, printer: Printer) -> None:

@@ -179,10 +179,9 @@ def _follow(folder: RunFolder, arguments: argparse.Namespace, screen: bool) -> i
         except LaunchError as error:
             raise UsageError(str(error)) from None
         if screen:
-            from fwtui.tui.app import run_app
-
-            code = run_app(folder)
-            interrupted = code == EXIT_INTERRUPTED
+            if follow.show_screen(folder) == "stopped":
+                interrupted = True
+                _stop(folder, "stopped by the user")
         else:
             _follow_in_text(folder, printer)
     except KeyboardInterrupt as error:
