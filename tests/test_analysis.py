@@ -77,6 +77,20 @@ def test_leaving_the_interpreter_is_no_steps_time() -> None:
     assert list(folder.steps.step_ns / 1e6) == [10, 7]
 
 
+@pytest.mark.parametrize("pieces", [1, 3, 12])
+def test_a_step_is_counted_once_however_the_log_arrives(pieces: int) -> None:
+    without_loader = [event for at in (10, 20, 30) for event in torch_step(at)[2:]]
+    folder = fold(*without_loader, pieces=pieces)
+    assert list(folder.steps.updates) == [1, 1, 1]
+    keras = [
+        (at + place, name)
+        for at in (10, 20, 30)
+        for place, name in enumerate(("batch_begin_enter", "batch_begin_exit", "batch_end_enter", "batch_end_exit"))
+    ]
+    folder = fold(*keras, pieces=pieces)
+    assert list(folder.steps.updates) == [1, 1, 1]
+
+
 def test_a_fused_keras_step_is_compute_and_never_split() -> None:
     events = []
     for at in (10, 20):

@@ -149,6 +149,7 @@ class StepFolder:
             self._move_to(int(starts[0]), times, codes)
             times, codes = self._unpack()
         ends = self._boundaries(codes)
+        ends = ends[ends > 0]  # the event carried over from the last fold has ended its step already
         if not len(ends):
             return 0
         self._fold(times[: ends[-1] + 1], codes[: ends[-1] + 1], ends)
@@ -241,7 +242,7 @@ class StepFolder:
         ).reshape(count, PHASE_COUNT)
         self.compile_ns += float(durations[spans == SPANS.index("compile")].sum())
         more = _UPDATE if self.mode == "updates" else codes_of("more_updates")
-        updates = np.diff(np.cumsum(more[codes])[ends], prepend=0) + (self.mode != "updates")
+        updates = np.diff(np.cumsum(more[codes])[ends], prepend=int(more[codes[0]])) + (self.mode != "updates")
         columns = {
             "start_ns": np.concatenate((times[:1], times[ends[:-1]])),
             "end_ns": times[ends],
