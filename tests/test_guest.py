@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from guest_programs import lane as lanes
 
-from fwtui.recording.event_log import SLOT_COUNT, TurnGate
+from fwtui.recording.event_log import SLOT_COUNT, EventLogError, TurnGate
 from fwtui.recording.vocabulary import GATE_FINISH, GATE_GO
 
 OTHER_PYTHONS = sorted(str(path) for path in Path.home().glob(".pyenv/versions/3.*/bin/python"))
@@ -143,9 +143,10 @@ def test_a_full_disk_disarms_and_the_program_goes_on(tmp_path: Path, limit: int)
 
 def wait_for(path: Path) -> TurnGate:
     for _ in range(2000):
-        if path.exists():
+        try:
             return TurnGate(str(path))
-        time.sleep(0.005)
+        except (FileNotFoundError, EventLogError):  # not there, or its header is not yet written
+            time.sleep(0.005)
     raise AssertionError("the guest made no log")
 
 

@@ -163,7 +163,9 @@ def _sync(torch: Any, original: Any) -> Any:
     inside = _reading
 
     def read(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if inside[0] or compiling() or ident() != agent.main_thread:
+        if inside[0]:
+            return original(self, *args, **kwargs)
+        if compiling() or ident() != agent.main_thread:
             return original(self, *args, **kwargs)
         inside[0] = True
         begin(_now())

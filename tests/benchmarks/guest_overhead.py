@@ -17,13 +17,13 @@ import time
 
 os.environ["FWTUI_LANE_DIR"] = tempfile.mkdtemp()
 
-from fwtui.guest import agent
+from fwtui.guest import agent  # noqa: E402 - it reads the environment
 
 agent.start()
 
-import torch
+import torch  # noqa: E402 - under the guest's import hooks
 
-from fwtui.guest import torch_hooks
+from fwtui.guest import torch_hooks  # noqa: E402
 
 
 def main() -> None:
