@@ -23,7 +23,11 @@ from fwtui.view.session import Session
 
 HERE = Path(__file__).parent
 SIZES = ((80, 24), (120, 35), (200, 50))
-CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-device-scale-factor=1.5"]
+CHROMIUM = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--force-device-scale-factor=1.5",
+)
 
 
 async def shoot(folder: RunFolder, size: tuple[int, int], at_s: float | None, keys: list[str]) -> str:
@@ -56,6 +60,7 @@ def to_png(svg: str, path: Path) -> bool:
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run folder")
     parser.add_argument("--at", type=float, help="seconds after the run's start (default: its end)")

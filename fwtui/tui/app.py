@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import BindingType
 from textual.containers import Grid
 from textual.events import Click, Resize
 from textual.screen import Screen
@@ -32,7 +33,7 @@ class FwtuiApp(App[str]):
     """The main screen over one run."""
 
     CSS_PATH = "app.tcss"
-    BINDINGS = commands.bindings()
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings()]
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "f12"  # ctrl+p and / stand in the table of commands
     TITLE = "fwtui"

@@ -77,8 +77,8 @@ def draw_line(canvas: Canvas, row: int, column: int, height: int, columns: Colum
     line_cells, band_cells = _braille(line), _braille(band)
     codes = canvas.codes[row : row + height, column : column + cells]
     styles = canvas.styles[row : row + height, column : column + cells]
-    papers = styles % cell("strong")  # ink 1 is one row of papers on
-    rest = waiting.reshape(-1, 2).all(axis=1)[None, :] & (line_cells > 0)
+    papers: np.ndarray = styles % cell("strong")  # ink 1 is one row of papers on
+    rest: np.ndarray = waiting.reshape(-1, 2).all(axis=1)[None, :] & (line_cells > 0)
     for mask, source, ink in (
         ((band_cells > 0) & (line_cells == 0), band_cells, "band"),
         ((line_cells > 0) & ~rest, line_cells, "line"),
@@ -93,8 +93,8 @@ def _carried(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     mean = columns.mean_ms.copy()
     known = ~np.isnan(mean)
     last = np.maximum.accumulate(np.where(known, np.arange(len(mean)), -1))
-    later = np.maximum.accumulate(known[::-1])[::-1]
-    waits = np.isin(columns.state, (COLUMN_WAITING, COLUMN_EVALUATION))
+    later: np.ndarray = np.maximum.accumulate(known[::-1])[::-1]
+    waits: np.ndarray = np.isin(columns.state, (COLUMN_WAITING, COLUMN_EVALUATION))
     fill = ~known & (last >= 0) & waits & (later | waits)
     mean[fill] = mean[last[fill]]
     return mean, fill
@@ -109,7 +109,8 @@ def _line_dots(share: np.ndarray, rows: int) -> np.ndarray:
     start = np.where(joined & (np.abs(before - level) > 1), before + np.sign(level - before), level)
     low, high = np.minimum(start, level), np.maximum(start, level)
     index = np.arange(rows)[:, None]
-    return (index >= low) & (index <= high) & known
+    dots: np.ndarray = (index >= low) & (index <= high) & known
+    return dots
 
 
 def _band_dots(low: np.ndarray, high: np.ndarray, rows: int) -> np.ndarray:
@@ -117,7 +118,8 @@ def _band_dots(low: np.ndarray, high: np.ndarray, rows: int) -> np.ndarray:
     bottom = np.where(known, np.rint((1 - np.nan_to_num(low)) * (rows - 1)), -1)
     top = np.where(known, np.rint((1 - np.nan_to_num(high)) * (rows - 1)), 0)
     index = np.arange(rows)[:, None]
-    return (index >= top) & (index <= bottom) & known
+    dots: np.ndarray = (index >= top) & (index <= bottom) & known
+    return dots
 
 
 def _braille(dots: np.ndarray) -> np.ndarray:

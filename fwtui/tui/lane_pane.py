@@ -164,14 +164,11 @@ def _axis(canvas: Canvas, row: int, data: PaneData) -> None:
 
 
 def _bar(canvas: Canvas, row: int, data: PaneData, stalled: bool) -> None:
-    """Both bars on one scale: the longer step fills the width."""
-    lane = data.lane
-    typical, slow = lane.typical_ms or {}, lane.stalled_ms or {}
-    phases = slow if stalled else typical
+    """A step's phases, each step filling the width: the phase that swells is the cause."""
+    phases = (data.lane.stalled_ms if stalled else data.lane.typical_ms) or {}
     total = sum(phases.values())
-    label = f"{_label(total)} ms".rjust(GUTTER + 1)
-    canvas.put(row, 0, "stall " if stalled else "step  ", "stall" if stalled else "dim")
-    column = canvas.put(row, 5, label, "stall" if stalled else "strong") + 1
+    canvas.put(row, 0, "stall" if stalled else "step", "stall" if stalled else "dim")
+    column = canvas.put(row, 5, show(total, "ms").rjust(GUTTER + 1), "stall" if stalled else "strong") + 1
     phase_bar.draw(canvas, row, column, max(0, canvas.width - column - 1), phases, total)
 
 
@@ -180,7 +177,8 @@ def _typical(canvas: Canvas, row: int, data: PaneData) -> None:
 
 
 def _stalled(canvas: Canvas, row: int, data: PaneData) -> None:
-    _bar(canvas, row, data, stalled=True)
+    if data.lane.stalled_ms:
+        _bar(canvas, row, data, stalled=True)
 
 
 def _finding(canvas: Canvas, row: int, data: PaneData) -> None:
@@ -219,8 +217,9 @@ def _system(canvas: Canvas, row: int, data: PaneData) -> None:
     """CPU, GPU and memory: the figure, and its recent past where there is room."""
     lane = data.lane
     gpu = lane.gpu
+    room_for = 9 if canvas.width >= 48 else 3  # the unit goes where there is no room for it
     parts = [
-        ("cpu", show(lane.cpu_cores, "cores"), data.cpu, None),
+        ("cpu", "n/a" if lane.cpu_cores is None else f"{lane.cpu_cores:.1f} cores"[:room_for], data.cpu, None),
         ("gpu", show(gpu.util, "share") if gpu else "n/a", data.gpu, 1.0),
         ("mem", show(lane.rss_bytes, "bytes"), data.memory, None),
     ]

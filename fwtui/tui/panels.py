@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.markup import escape
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, RichLog, Static
@@ -14,21 +16,22 @@ from fwtui.recording.vocabulary import PHASES
 from fwtui.tui.commands import COMMANDS
 from fwtui.view.frame import Frame
 
-_CLOSE = [Binding("escape,q,f,o,question_mark", "dismiss", "close")]
+_CLOSE: list[BindingType] = [Binding("escape,q,f,o,question_mark", "dismiss", "close")]
 
 
 class HelpPanel(ModalScreen[None]):
     """What the screen shows and what the keys do."""
 
-    BINDINGS = _CLOSE
+    BINDINGS: ClassVar[list[BindingType]] = _CLOSE
 
     def compose(self) -> ComposeResult:
         keys = "\n".join(f"[b]{escape(command.shown):>12}[/b]  {command.help}" for command in COMMANDS)
         phases = "\n".join(f"[b]{phase.letter} {phase.name:<12}[/b] {phase.meaning}" for phase in PHASES)
         text = (
-            f"{keys}\n\n[b]The chart[/b] is the step time over wall time: a bright mean in a dim band from least to most, on "
-            "one scale for all lanes. ▲ is a stalled step; [b]lost[/b] is the share of time that stalls cost, [b]why[/b] the "
-            f"phase that swelled. Below it stand the typical and the stalled step by phase:\n\n{phases}"
+            f"{keys}\n\n[b]The chart[/b] is the step time over wall time: a bright mean in a dim band from least to "
+            "most, on one scale for all lanes. ▲ is a stalled step; [b]lost[/b] is the share of time that stalls cost, "
+            "[b]why[/b] the phase that swelled. Below it stand the typical and the stalled step by phase:"
+            f"\n\n{phases}"
         )
         with VerticalScroll(classes="panel") as panel:
             panel.border_title = "help · esc closes"
@@ -38,7 +41,7 @@ class HelpPanel(ModalScreen[None]):
 class FindingsPanel(ModalScreen[None]):
     """All findings of all lanes, with evidence and advice."""
 
-    BINDINGS = _CLOSE
+    BINDINGS: ClassVar[list[BindingType]] = _CLOSE
 
     def __init__(self, frame: Frame) -> None:
         super().__init__()
@@ -62,7 +65,7 @@ class FindingsPanel(ModalScreen[None]):
 class OutputPanel(ModalScreen[None]):
     """The end of what a lane printed: colours kept, control sequences harmless."""
 
-    BINDINGS = _CLOSE
+    BINDINGS: ClassVar[list[BindingType]] = _CLOSE
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__()
@@ -82,7 +85,7 @@ class OutputPanel(ModalScreen[None]):
 class LeavePanel(ModalScreen[str]):
     """What is to become of lanes that still train."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "answer('stopped')", "stop"),
         Binding("d", "answer('detached')", "detach"),
         Binding("escape,q", "answer('')", "stay"),

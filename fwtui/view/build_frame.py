@@ -314,8 +314,9 @@ def _lane(
 ) -> LaneFrame:
     manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
     facts, plan, source = log.facts, log.notes.plan, source_of_lane(index)
-    steps_total = int(plan["steps"]) if plan.get("steps") else None
-    epochs = int(plan["epochs"]) if plan.get("epochs") else None
+    timed = session.manifest.get("seconds") is not None  # the time ends it: what the program plans is not meant
+    steps_total = int(plan["steps"]) if plan.get("steps") and not timed else None
+    epochs = int(plan["epochs"]) if plan.get("epochs") and not timed else None
     losses = [row[1] for row in log.notes.loss if row[0] <= at_ns]
     results: dict[str, float] = {}
     for time_ns, values in log.notes.results:

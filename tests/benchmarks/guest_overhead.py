@@ -17,7 +17,7 @@ import time
 
 os.environ["FWTUI_LANE_DIR"] = tempfile.mkdtemp()
 
-from fwtui.guest import agent  # noqa: E402 - it reads the environment
+from fwtui.guest import agent
 
 agent.start()
 
