@@ -192,7 +192,7 @@ def test_the_recorder_can_fetch_a_stack(tmp_path: Path) -> None:
     process.stdout.readline()
     os.kill(process.pid, signal.SIGRTMIN + 7)
     for _ in range(1000):
-        if "<string>" in stack.read_text():
+        if "in <module>" in stack.read_text():
             break
         time.sleep(0.005)
     process.kill()
