@@ -78,7 +78,7 @@ def draw_line(canvas: Canvas, row: int, column: int, height: int, columns: Colum
     codes = canvas.codes[row : row + height, column : column + cells]
     styles = canvas.styles[row : row + height, column : column + cells]
     papers: np.ndarray = styles % cell("strong")  # ink 1 is one row of papers on
-    rest: np.ndarray = waiting.reshape(-1, 2).all(axis=1)[None, :] & (line_cells > 0)
+    rest = np.asarray(waiting.reshape(-1, 2).all(axis=1))[None, :] & (line_cells > 0)
     for mask, source, ink in (
         ((band_cells > 0) & (line_cells == 0), band_cells, "band"),
         ((line_cells > 0) & ~rest, line_cells, "line"),
