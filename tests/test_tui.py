@@ -40,3 +40,52 @@ async def test_view_keys_act(tmp_path):
         assert app.paused
         await pilot.press("space", "q")
     assert app.return_value == "left"
+
+
+@pytest.mark.parametrize(
+    ("key", "panel"), [("question_mark", "HelpPanel"), ("f", "FindingsPanel"), ("o", "OutputPanel")]
+)
+async def test_panels_open_and_close(key, panel, tmp_path):
+    app = app_over("stalls", tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(key)
+        assert type(app.screen).__name__ == panel
+        await pilot.press("escape")
+        assert type(app.screen).__name__ != panel
+
+
+async def test_the_palette_finds_commands(tmp_path):
+    app = app_over("stalls", tmp_path)
+    async with app.run_test(size=(120, 35)) as pilot:
+        await pilot.press("ctrl+p")
+        assert type(app.screen).__name__ == "CommandPalette"
+        await pilot.press("escape")
+
+
+async def test_a_screenshot_is_saved_in_the_run_folder(tmp_path):
+    app = app_over("stalls", tmp_path)
+    async with app.run_test(size=(120, 35)) as pilot:
+        await pilot.press("s")
+        await pilot.pause()
+    assert list((tmp_path / "run").glob("*.svg"))
+
+
+async def test_leaving_a_live_run_asks(tmp_path):
+    folder = scenarios.write("healthy", tmp_path / "run", cut_s=10)
+    app = FwtuiApp(Session(folder), at_ns=folder.end_ns, theme=Theme())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("q")
+        if app.frame.live:
+            assert type(app.screen).__name__ == "LeavePanel"
+            await pilot.press("d")
+    assert app.return_value in ("detached", "left")
+
+
+@pytest.mark.parametrize("theme", [Theme("16"), Theme("none"), Theme("truecolor", ascii_only=True)])
+async def test_every_kind_of_terminal_is_drawn_for(theme, tmp_path):
+    folder = scenarios.write("stalls", tmp_path / "run")
+    app = FwtuiApp(Session(folder), at_ns=folder.end_ns, theme=theme)
+    async with app.run_test(size=(120, 35)) as pilot:
+        await pilot.pause()
+        picture = app.export_screenshot()
+    assert ("▲" in picture) is not theme.ascii_only
