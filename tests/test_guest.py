@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def test_exit_codes_are_the_programs_own(tmp_path: Path, argv: tuple[str, ...], 
     lane = lanes.run(tmp_path / "lane", *argv, how, "5")
     assert lane.returncode == code
     assert lane.stdout == "steps 5\n"
-    assert "fwtui" not in lane.stderr.lower()
+    assert not {"guest", "mark.py"} & set(re.split(r"[\\/\"]", lane.stderr)), "a frame of ours shows"
     assert lane.counts()["step_end"] == 5
     assert lane.reader().ended == (how != "_exit")
 
@@ -197,4 +198,5 @@ def test_the_recorder_can_fetch_a_stack(tmp_path: Path) -> None:
         time.sleep(0.005)
     process.kill()
     process.communicate()
-    assert 'File "<string>", line 5 in <module>' in stack.read_text()
+    # the line that prints, or the one that sleeps: the signal may come between them
+    assert re.search(r'File "<string>", line [45] in <module>', stack.read_text())
