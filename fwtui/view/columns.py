@@ -29,6 +29,19 @@ def _overlap(starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, edges: n
     return np.diff(np.interp(edges, knots, total))
 
 
+def _bands(slot: np.ndarray, value: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The 5th and 95th percentile in each slot, least and most where it has fewer than 20 values; NaN: none."""
+    ordered = value[np.lexsort((value, slot))]
+    number = np.bincount(slot, minlength=count)
+    first = np.cumsum(number) - number
+    some = number > 0
+    cut_off = number[some] // 20
+    low, high = np.full(count, np.nan), np.full(count, np.nan)
+    low[some] = ordered[first[some] + cut_off]
+    high[some] = ordered[first[some] + number[some] - 1 - cut_off]
+    return low, high
+
+
 def swelled_phase(derived: Derived, stalled: np.ndarray) -> np.ndarray:
     """Index of the phase that swelled most against the typical step, for each stalled step."""
     calm = derived.counted & ~derived.stalled
@@ -60,10 +73,7 @@ def cut(
     groups = np.bincount(slot[plain], minlength=count).astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(groups > 0, np.bincount(slot[plain], weights=own_ms[plain], minlength=count) / groups, np.nan)
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(low, slot[plain], own_ms[plain])
-    np.maximum.at(high, slot[plain], own_ms[plain])
-    low[np.isinf(low)], high[np.isinf(high)] = np.nan, np.nan
+    low, high = _bands(slot[plain], own_ms[plain], count)
 
     over = stalled & (slot < count)
     why = np.full(count, "", dtype="<U1")

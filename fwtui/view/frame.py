@@ -184,6 +184,7 @@ class Columns:
     """(count,) mean time of the unstalled steps that ended in the slot; NaN: none."""
     low_ms: np.ndarray
     high_ms: np.ndarray
+    """(count,) 5th and 95th percentile of the same steps; least and most of fewer than 20."""
     stalls: np.ndarray
     """(count,) stalled steps that ended in the slot."""
     lost: np.ndarray
