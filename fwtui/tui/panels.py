@@ -28,10 +28,10 @@ class HelpPanel(ModalScreen[None]):
         keys = "\n".join(f"[b]{escape(command.shown):>12}[/b]  {command.help}" for command in COMMANDS)
         phases = "\n".join(f"[b]{phase.letter} {phase.name:<12}[/b] {phase.meaning}" for phase in PHASES)
         text = (
-            f"{keys}\n\n[b]The chart[/b] is the step time over wall time: a bright mean in a dim band that "
-            "holds nine steps in ten, on one scale for all lanes. ▲ is a stalled step; [b]lost[/b] is the share of time that stalls cost, "
-            "[b]why[/b] the phase that swelled. Below it stand the typical and the stalled step by phase:"
-            f"\n\n{phases}"
+            f"{keys}\n\n[b]The chart[/b] is the step time over wall time: a bright mean in a dim band that holds nine "
+            "steps in ten, on one scale for all lanes. ▲ is a stalled step; [b]lost[/b] is the share of time that "
+            "stalls cost, [b]why[/b] the phase that swelled. Below it stand the typical and the stalled step by "
+            f"phase:\n\n{phases}"
         )
         with VerticalScroll(classes="panel") as panel:
             panel.border_title = "help · esc closes"
