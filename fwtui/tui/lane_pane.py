@@ -97,7 +97,7 @@ def _progress(canvas: Canvas, lane: LaneFrame) -> None:
     words = lane.stage
     if lane.state in ("starting", "compiling", "pending", "stalled", "hung", "evaluating") and lane.stage_s is not None:
         words += f" {lane.stage_s:.1f} s"
-    elif lane.epoch and lane.epochs and lane.state in ("training", "waiting"):
+    elif lane.epoch and lane.epochs and lane.state in ("training", "waiting") and canvas.width >= 56:
         words += f"  epoch {lane.epoch}/{lane.epochs}"
     end = canvas.put(1, 1, f"{mark} {words}", ink)
     if lane.state in ENDED_STATES and lane.results:
