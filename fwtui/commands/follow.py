@@ -70,7 +70,7 @@ class Printer:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let signals wait while numpy is imported: an import that was cut short cannot be made again."""
+    """Let signals wait: an import of numpy that was cut short cannot be made again, say."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         yield

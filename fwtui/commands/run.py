@@ -81,11 +81,16 @@ def main(arguments: argparse.Namespace) -> int:
     if screen:
         follow.check_terminal()
     previous = [signal.signal(number, action) for number, action in _SIGNALS.items()]
+    folder: RunFolder | None = None
     try:
         workload = lanes.workload_facts(arguments)
-        folder = _make_folder(arguments, workload, lanes.lanes(arguments))
+        entries = lanes.lanes(arguments)
+        with follow.uninterrupted():  # a folder that exists is one that we know of
+            folder = _make_folder(arguments, workload, entries)
         return _follow(folder, arguments, screen)
-    except Terminated:
+    except KeyboardInterrupt:
+        if folder is not None and not folder.read_manifest().get("recorder"):
+            _note_never_started(folder)
         return EXIT_INTERRUPTED
     except Detached:
         return EXIT_FINISHED

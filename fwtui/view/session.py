@@ -20,6 +20,9 @@ from fwtui.view.frame import Columns, Frame, Stall
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.samples import Samples, in_slots
 
+_LONGEST_START_NS = 60e9
+"""A run whose recorder has not shown itself by then has none."""
+
 
 class Session:
     """Opens a run folder and folds it, a poll at a time.
@@ -61,7 +64,10 @@ class Session:
             return
         self._checked_s = time.monotonic()
         recorder = self.manifest.get("recorder") or {}
-        if self.manifest["status"] not in ("starting", "running") or not recorder.get("pid"):
+        if self.manifest["status"] not in ("starting", "running"):
+            return
+        if not recorder.get("pid"):
+            self.recorder_alive = time.perf_counter_ns() - self.start_ns < _LONGEST_START_NS
             return
         self.recorder_alive = _same_process(int(recorder["pid"]), recorder.get("create_time"))
 
