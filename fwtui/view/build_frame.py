@@ -9,105 +9,18 @@ import numpy as np
 
 from fwtui.analysis.comparison import LaneSteps, compare, headline
 from fwtui.analysis.findings import LaneFacts, find
-from fwtui.analysis.results import Comparison, PhaseTime, StepTimes
-from fwtui.analysis.statistics import ratio_interval, step_times
-from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES, SOURCE_HOST, source_of_lane
-from fwtui.view.frame import ENDED_STATES, Frame, Gpu, Host, LaneFrame, Stall
-from fwtui.view.lane_log import Derived, LaneLog
+from fwtui.analysis.results import Comparison
+from fwtui.analysis.statistics import ratio_interval
+from fwtui.recording.vocabulary import PHASE_NAMES, SOURCE_HOST, source_of_lane
+from fwtui.view.frame import ENDED_STATES, Frame, Host, LaneFrame, Stall
+from fwtui.view.gpu import gpu_of
+from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_state import LaneState, lane_state
+from fwtui.view.lane_statistics import LaneStatistics, lane_statistics
 from fwtui.view.samples import Samples
 
 if TYPE_CHECKING:
     from fwtui.view.session import Session
-
-_RECOMPUTE_NS = 500_000_000
-"""While a lane runs, its statistics are made anew once per this much recorded time."""
-
-_MEASURED_BY: Mapping[str, tuple[str, ...]] = {
-    "data": ("data_begin", "loader_start_begin"),
-    "transfer": ("transfer_begin",),
-    "forward": ("backward_begin", "forward_begin"),
-    "backward": ("backward_begin",),
-    "optimizer": ("optimizer_begin",),
-    "compute": ("train_call_begin", "call_begin"),
-    "sync": ("sync_begin",),
-    "compile": ("compile_begin", "data_begin", "backward_begin", "batch_end_exit", "train_call_begin"),
-    "callbacks": ("batch_end_enter", "callback_begin"),
-    "gc": ("gc_begin", "data_begin", "backward_begin", "batch_end_exit", "train_call_begin"),
-    "unexplained": ("data_begin", "backward_begin", "batch_end_exit", "train_call_begin", "step_end"),
-}
-"""A phase is `None` unless one of these events was ever seen: what no hook watches was not measured."""
-
-
-class _LaneStatistics:
-    """What a lane's counted steps say, as of a number of whole steps."""
-
-    def __init__(self, log: LaneLog, derived: Derived) -> None:
-        steps, counted, stalled = derived.steps, derived.counted, derived.stalled
-        self.count = len(steps)
-        self.updates = int(steps.updates.sum())
-        self.counted = int(counted.sum())
-        per_update_ms = steps.step_ns[counted] / 1e6 / steps.updates[counted]
-        self.lane_ms = per_update_ms
-        self.block = derived.block[counted]
-        self.step_ms: StepTimes | None = step_times(per_update_ms)
-        calm, over = counted & ~stalled, counted & stalled
-        self.typical = self._mean(steps.phases[calm] / steps.updates[calm, None])
-        self.stalled = self._mean(steps.phases[over])
-        self.stalls = int(over.sum())
-        self.phases: dict[str, PhaseTime | None] = dict.fromkeys(PHASE_NAMES)
-        self.lost_share: float | None = None
-        if self.counted:
-            mean = steps.phases[counted].mean(axis=0) / 1e6
-            total = float(mean.sum())
-            self.lost_share = float(derived.lost_ns[counted].sum() / steps.step_ns[counted].sum()) if total else None
-            for name, ms in zip(PHASE_NAMES, mean, strict=True):
-                if ms > 0 or log.saw(*_MEASURED_BY[name]):
-                    self.phases[name] = PhaseTime(float(ms), float(ms / total) if total else 0.0)
-        self.own_s = float(steps.step_ns[counted].sum()) / 1e9
-        self.training_ns = float(steps.step_ns.sum())
-        self.wait_ns = float(steps.wait_ns.sum())
-        self.evaluation_ns = float(steps.evaluation_ns.sum())
-        late = steps.phases[:, PHASE_INDEX["compile"]]
-        first = int(np.argmax(counted)) if counted.any() else len(counted)
-        after = float(steps.step_ns[first:].sum())
-        self.late_compile_share = float(late[first:].sum()) / after if after else None
-        self.recent_ms = float(np.median(steps.step_ns[calm][-200:])) / 1e6 if calm.any() else None
-
-    @staticmethod
-    def _mean(phases_ns: np.ndarray) -> dict[str, float] | None:
-        if not len(phases_ns):
-            return None
-        mean = phases_ns.mean(axis=0) / 1e6
-        return {name: float(ms) for name, ms in zip(PHASE_NAMES, mean, strict=True) if ms > 0}
-
-
-def _statistics(session: Session, index: int, at_ns: int, ended: bool) -> _LaneStatistics:
-    """The lane's statistics up to a moment, made anew only when enough was added."""
-    log = session.logs[index]
-    whole = log.derived()
-    count = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
-    moment = int(whole.steps.end_ns[count - 1]) if count else 0
-    key = ("statistics", index)
-    known = session.cache.get(key)
-    if known is not None:
-        known_moment, known_count, value = known
-        fresh = 0 <= moment - known_moment < _RECOMPUTE_NS and known_count > 50 and not ended
-        if known_count == count or fresh:
-            statistics: _LaneStatistics = value
-            return statistics
-    part = whole
-    if count < len(whole.steps):
-        part = Derived(
-            whole.steps.until(count),
-            whole.counted[:count],
-            whole.stalled[:count],
-            whole.lost_ns[:count],
-            whole.block[:count],
-        )
-    made = _LaneStatistics(log, part)
-    session.cache[key] = (moment, count, made)
-    return made
 
 
 def build(session: Session, at_ns: int) -> Frame:
@@ -115,7 +28,8 @@ def build(session: Session, at_ns: int) -> Frame:
     manifest = session.manifest
     states = [lane_state(session, index, at_ns) for index in range(len(session.logs))]
     statistics = [
-        _statistics(session, index, at_ns, states[index].state in ENDED_STATES) for index in range(len(session.logs))
+        lane_statistics(session, index, at_ns, states[index].state in ENDED_STATES)
+        for index in range(len(session.logs))
     ]
     comparison = _comparison(session, statistics)
     ranking, ratios = _ranking(session, statistics)
@@ -180,7 +94,7 @@ def _samples_per_step(session: Session, index: int) -> float | None:
     return None
 
 
-def _lane_steps(session: Session, index: int, statistics: _LaneStatistics) -> LaneSteps:
+def _lane_steps(session: Session, index: int, statistics: LaneStatistics) -> LaneSteps:
     log = session.logs[index]
     typical = statistics.typical or {}
     facts = dict(log.facts)
@@ -206,7 +120,7 @@ def _cached(session: Session, name: str, key: Any, make: Any) -> Any:
     return known[1]
 
 
-def _comparison(session: Session, statistics: list[_LaneStatistics]) -> Comparison | None:
+def _comparison(session: Session, statistics: list[LaneStatistics]) -> Comparison | None:
     """The comparison, made anew only when a lane's statistics or facts were."""
 
     def make() -> Comparison | None:
@@ -220,7 +134,7 @@ def _comparison(session: Session, statistics: list[_LaneStatistics]) -> Comparis
 Ranked = dict[int, tuple[float, tuple[float, float] | None]]
 
 
-def _ranking(session: Session, statistics: list[_LaneStatistics]) -> tuple[tuple[int, ...], Ranked]:
+def _ranking(session: Session, statistics: list[LaneStatistics]) -> tuple[tuple[int, ...], Ranked]:
     """(lanes by time per sample, ratio of each to the fastest with its interval)."""
     speed: dict[int, float] = {}
     samples = {index: _samples_per_step(session, index) for index in range(len(statistics))}
@@ -244,44 +158,6 @@ def _ranking(session: Session, statistics: list[_LaneStatistics]) -> tuple[tuple
 
     result: Ranked = _cached(session, "ranking", (order, [id(lane) for lane in statistics], statistics), make)
     return order, result
-
-
-def _gpu(samples: Samples, source: int, at_ns: int) -> Gpu | None:
-    names = (
-        "gpu_util",
-        "gpu_memory_bytes",
-        "gpu_power_w",
-        "gpu_power_limit_w",
-        "gpu_sm_clock_mhz",
-        "gpu_temperature_c",
-    )
-    now = {name: samples.last(source, name, at_ns) for name in names}
-    peak = samples.reduce(source, "gpu_memory_bytes", at_ns, "max")
-    if peak is None and all(value is None for value in now.values()):
-        return None
-    reasons = samples.last(source, "gpu_throttle_reasons", at_ns)
-    return Gpu(
-        util=now["gpu_util"],
-        memory_bytes=now["gpu_memory_bytes"],
-        memory_peak_bytes=peak,
-        power_w=now["gpu_power_w"],
-        power_limit_w=now["gpu_power_limit_w"],
-        sm_clock_mhz=now["gpu_sm_clock_mhz"],
-        temperature_c=now["gpu_temperature_c"],
-        throttle_reasons=None if reasons is None else throttle_names(int(reasons)),
-    )
-
-
-_THROTTLE = {
-    0x2: "application clocks", 0x4: "power cap", 0x8: "hardware slowdown", 0x10: "sync boost",
-    0x20: "thermal (software)", 0x40: "thermal (hardware)", 0x80: "power brake", 0x100: "display clocks",
-}  # fmt: skip
-"""NVML's clocks-event reasons; bit 1 (idle) is no throttling."""
-
-
-def throttle_names(bits: int) -> tuple[str, ...]:
-    """Names of the reasons in NVML's bit mask."""
-    return tuple(name for bit, name in _THROTTLE.items() if bits & bit)
 
 
 def _title(name: str, facts: Mapping[str, Any]) -> str:
@@ -309,7 +185,7 @@ def _lane(
     index: int,
     at_ns: int,
     state: LaneState,
-    statistics: _LaneStatistics,
+    statistics: LaneStatistics,
     ranked: tuple[float, tuple[float, float] | None] | None,
 ) -> LaneFrame:
     manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
@@ -388,7 +264,7 @@ def _lane(
         rss_peak_bytes=samples.reduce(source, "rss_bytes", at_ns, "max"),
         read_bytes_s=samples.last(source, "read_bytes_s", at_ns),
         write_bytes_s=samples.last(source, "write_bytes_s", at_ns),
-        gpu=_gpu(samples, source, at_ns),
+        gpu=gpu_of(samples, source, at_ns),
         findings=findings,
         facts=facts,
         ratio=ranked[0] if ranked else None,
@@ -397,7 +273,7 @@ def _lane(
     )
 
 
-def _epoch(log: LaneLog, statistics: _LaneStatistics, at_ns: int) -> int | None:
+def _epoch(log: LaneLog, statistics: LaneStatistics, at_ns: int) -> int | None:
     noted = _until(log.notes.epoch, at_ns)
     if noted is not None:
         return int(noted)
@@ -409,7 +285,7 @@ def _epoch(log: LaneLog, statistics: _LaneStatistics, at_ns: int) -> int | None:
 
 
 def _time_left(
-    state: LaneState, statistics: _LaneStatistics, total: int | None, lanes: int, manifest: Mapping[str, Any]
+    state: LaneState, statistics: LaneStatistics, total: int | None, lanes: int, manifest: Mapping[str, Any]
 ) -> float | None:
     """Seconds to the last step at the typical rate; under turns the lane has its share of the time only."""
     if total is None or statistics.step_ms is None or state.state in ENDED_STATES or not statistics.counted:
@@ -434,7 +310,7 @@ def _current_stall(state: LaneState, log: LaneLog, at_ns: int) -> Stall | None:
     )
 
 
-def _attributed(state: LaneState, statistics: _LaneStatistics) -> float | None:
+def _attributed(state: LaneState, statistics: LaneStatistics) -> float | None:
     """Start-up, steps, waits, evaluation and teardown: what of the lane's wall time is accounted for."""
     if state.startup_s is None or not statistics.count:
         return state.startup_s

@@ -1,0 +1,105 @@
+"""What a lane's counted steps say, as of a moment: made once per piece of history, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fwtui.analysis.results import PhaseTime, StepTimes
+from fwtui.analysis.statistics import step_times
+from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
+from fwtui.view.lane_log import Derived, LaneLog
+
+if TYPE_CHECKING:
+    from fwtui.view.session import Session
+
+_RECOMPUTE_NS = 500_000_000
+"""While a lane runs, its statistics are made anew once per this much recorded time."""
+
+_MEASURED_BY: Mapping[str, tuple[str, ...]] = {
+    "data": ("data_begin", "loader_start_begin"),
+    "transfer": ("transfer_begin",),
+    "forward": ("backward_begin", "forward_begin"),
+    "backward": ("backward_begin",),
+    "optimizer": ("optimizer_begin",),
+    "compute": ("train_call_begin", "call_begin"),
+    "sync": ("sync_begin",),
+    "compile": ("compile_begin", "data_begin", "backward_begin", "batch_end_exit", "train_call_begin"),
+    "callbacks": ("batch_end_enter", "callback_begin"),
+    "gc": ("gc_begin", "data_begin", "backward_begin", "batch_end_exit", "train_call_begin"),
+    "unexplained": ("data_begin", "backward_begin", "batch_end_exit", "train_call_begin", "step_end"),
+}
+"""A phase is `None` unless one of these events was ever seen: what no hook watches was not measured."""
+
+
+class LaneStatistics:
+    """What a lane's counted steps say, as of a number of whole steps."""
+
+    def __init__(self, log: LaneLog, derived: Derived) -> None:
+        steps, counted, stalled = derived.steps, derived.counted, derived.stalled
+        self.count = len(steps)
+        self.updates = int(steps.updates.sum())
+        self.counted = int(counted.sum())
+        per_update_ms = steps.step_ns[counted] / 1e6 / steps.updates[counted]
+        self.lane_ms = per_update_ms
+        self.block = derived.block[counted]
+        self.step_ms: StepTimes | None = step_times(per_update_ms)
+        calm, over = counted & ~stalled, counted & stalled
+        self.typical = self._mean(steps.phases[calm] / steps.updates[calm, None])
+        self.stalled = self._mean(steps.phases[over])
+        self.stalls = int(over.sum())
+        self.phases: dict[str, PhaseTime | None] = dict.fromkeys(PHASE_NAMES)
+        self.lost_share: float | None = None
+        if self.counted:
+            mean = steps.phases[counted].mean(axis=0) / 1e6
+            total = float(mean.sum())
+            self.lost_share = float(derived.lost_ns[counted].sum() / steps.step_ns[counted].sum()) if total else None
+            for name, ms in zip(PHASE_NAMES, mean, strict=True):
+                if ms > 0 or log.saw(*_MEASURED_BY[name]):
+                    self.phases[name] = PhaseTime(float(ms), float(ms / total) if total else 0.0)
+        self.own_s = float(steps.step_ns[counted].sum()) / 1e9
+        self.training_ns = float(steps.step_ns.sum())
+        self.wait_ns = float(steps.wait_ns.sum())
+        self.evaluation_ns = float(steps.evaluation_ns.sum())
+        late = steps.phases[:, PHASE_INDEX["compile"]]
+        first = int(np.argmax(counted)) if counted.any() else len(counted)
+        after = float(steps.step_ns[first:].sum())
+        self.late_compile_share = float(late[first:].sum()) / after if after else None
+        self.recent_ms = float(np.median(steps.step_ns[calm][-200:])) / 1e6 if calm.any() else None
+
+    @staticmethod
+    def _mean(phases_ns: np.ndarray) -> dict[str, float] | None:
+        if not len(phases_ns):
+            return None
+        mean = phases_ns.mean(axis=0) / 1e6
+        return {name: float(ms) for name, ms in zip(PHASE_NAMES, mean, strict=True) if ms > 0}
+
+
+def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> LaneStatistics:
+    """The lane's statistics up to a moment, made anew only when enough was added."""
+    log = session.logs[index]
+    whole = log.derived()
+    count = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
+    moment = int(whole.steps.end_ns[count - 1]) if count else 0
+    key = ("statistics", index)
+    known = session.cache.get(key)
+    if known is not None:
+        known_moment, known_count, value = known
+        fresh = 0 <= moment - known_moment < _RECOMPUTE_NS and known_count > 50 and not ended
+        if known_count == count or fresh:
+            statistics: LaneStatistics = value
+            return statistics
+    part = whole
+    if count < len(whole.steps):
+        part = Derived(
+            whole.steps.until(count),
+            whole.counted[:count],
+            whole.stalled[:count],
+            whole.lost_ns[:count],
+            whole.block[:count],
+        )
+    made = LaneStatistics(log, part)
+    session.cache[key] = (moment, count, made)
+    return made
