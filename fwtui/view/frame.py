@@ -44,6 +44,49 @@ class Stall:
     location: str | None
     """`file:line`, when a stack was taken while it lasted."""
     in_progress: bool
+    code: str | None = None
+    """The finding code of its cause, when one is known."""
+    function: str | None = None
+    """The user's function at `location`."""
+    stack: tuple[str, ...] = ()
+    """The stack taken while it lasted, innermost first: `file:line function`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeepSplit:
+    """What a short profiler window said about the inside of a fused step: a sampled estimate, never counted."""
+
+    how: str
+    """The profiler that was used: `TensorFlow profiler`, `torch.profiler`, ..."""
+    steps: int
+    """Steps in the window."""
+    phases: Mapping[str, float]
+    """Share of `compute` by phase name (`forward`, `backward`, `optimizer`, `data`, `unexplained`); sums to 1."""
+    operations: tuple[tuple[str, float, float], ...]
+    """The top operations: (name, ms a step, share of `compute`)."""
+    cost_ms: float
+    """What the window took from the lane beyond its usual steps."""
+    note: str | None = None
+    """Why there is no split, or what limits it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankFrame:
+    """One rank of a lane that has several."""
+
+    rank: int
+    host: str
+    pid: int | None
+    state: str
+    """One of LANE_STATES."""
+    steps: int
+    step_ms: StepTimes | None
+    communication_ms: float | None
+    """Mean time a step waits for the other ranks."""
+    own_ms: float | None
+    """Median step without that wait: what tells a straggler from those that wait for it."""
+    clock_offset_ms: float | None
+    """Of its host's clock against the first host's; None on the recorder's own host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +175,11 @@ class LaneFrame:
     ratio_ci95: tuple[float, float] | None
     output_tail: tuple[str, ...]
     """The last lines that the program printed."""
+    why_no_steps: str | None = None
+    """Why no step is seen, and what it would need; None while there is nothing to explain."""
+    deep: DeepSplit | None = None
+    ranks: tuple[RankFrame, ...] = ()
+    """Empty for a lane with one rank."""
 
 
 @dataclass(frozen=True, slots=True)
