@@ -24,9 +24,10 @@ COMMANDS = {
     "run": "train lanes side by side and show them live (the default)",
     "attach": "open the screen of a run that goes on, or is over",
     "report": "write a run's result as text, JSON, Markdown or CSV",
-    "runs": "list the recorded runs",
+    "runs": "list the recorded runs, or remove some",
     "workloads": "what the built-in lanes can train",
     "doctor": "which interpreters here have which frameworks",
+    "completion": "a script that completes commands, options and runs in your shell",
 }
 
 HELP = """usage: fwtui [COMMAND] [options]

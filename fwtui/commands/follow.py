@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from fwtui.commands.parser import UsageError
+from fwtui.commands.parser import UsageError, one_of
 
 if TYPE_CHECKING:
+    import argparse
+
     from fwtui.recording.run_folder import RunFolder
     from fwtui.view.session import Session
 
+ON_QUIT = ("stop", "detach", "ask")
 SMALLEST_TERMINAL = (40, 12)
 LOOK_S = 0.25
 TERMINAL_LINE_S = 0.5
@@ -86,18 +89,29 @@ def open_session(folder: RunFolder) -> Session:
     return Session(folder)
 
 
-def show_screen(folder: RunFolder, attach: bool = False) -> str:
+def show_screen(folder: RunFolder, attach: bool = False, on_quit: str = "ask", session: Session | None = None) -> str:
     """Hand the run to the screen; `left`, `stopped` or `detached`, by how it was left."""
     with uninterrupted():
         from fwtui.tui.app import run_app
-    return run_app(folder, attach=attach)
+    return run_app(folder, attach=attach, on_quit=on_quit, session=session)
 
 
-def until_over(session: Session, printer: Printer) -> None:
-    """Print the run's progress until it is over."""
+def add_on_quit(parser: argparse.ArgumentParser) -> None:
+    """The option that says what `q` does to lanes that train."""
+    parser.add_argument(
+        "--on-quit",
+        type=one_of("answer", *ON_QUIT),
+        default="ask",
+        help="what q does while lanes train: " + "|".join(ON_QUIT),
+    )
+
+
+def until_over(session: Session, printer: Printer, limit_s: float | None = None) -> None:
+    """Print the run's progress until it is over, or for so long."""
     from fwtui.reports.text import progress_line
 
-    while True:
+    deadline = time.monotonic() + (limit_s or float("inf"))
+    while time.monotonic() < deadline:
         session.poll()
         if not session.live:
             return

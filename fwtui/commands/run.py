@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import fwtui
 from fwtui.commands import follow, lanes, report
 from fwtui.commands.parser import UsageError, add_run_dir, one_of, positive_seconds, runs_dir, whole_number
+from fwtui.commands.runs import keep, thin_out
 from fwtui.recording import run_folder
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
@@ -25,6 +27,8 @@ from fwtui.workloads import catalogue
 SCHEDULES = ("turns", "together", "solo")
 TURN_MS = 500
 STOP_LIMIT_S = 10.0
+KEPT_RUNS = 100
+"""The state folder keeps so many runs; a folder that the user named keeps all, unless told otherwise."""
 LEAST_ROOM_BYTES = 16 << 20
 """What a short run of two lanes takes on disk, event logs preallocated."""
 
@@ -72,6 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--headless", action="store_true", help="text instead of the screen")
     add("--json", metavar="FILE", help="write the report at the end; - is stdout, which then holds nothing else")
     add("--strict", action="store_true", help="exit 4 when the comparison is unfair")
+    follow.add_on_quit(parser)
+    add(
+        "--keep",
+        type=keep,
+        metavar="N|DAYSd",
+        help=f"first remove all but the newest N runs, or those older than DAYS ({KEPT_RUNS} in the state folder)",
+    )
     add_run_dir(parser)
 
 
@@ -120,6 +131,7 @@ def _make_folder(
     from fwtui.commands import host
 
     directory = runs_dir(arguments)
+    _thin_out(arguments, directory)
     name = workload["name"] if workload else "-vs-".join(entry["name"] for entry in entries)[:60]
     try:
         folder = run_folder.create(directory, name)
@@ -133,6 +145,18 @@ def _make_folder(
         shutil.rmtree(folder.path, ignore_errors=True)
         raise UsageError(_unwritable(directory, error)) from None
     return folder
+
+
+def _thin_out(arguments: argparse.Namespace, directory: Path) -> None:
+    """Make room for one more run, by --keep; the state folder never grows without bound."""
+    own = arguments.run_dir is None and not os.environ.get("FWTUI_RUN_DIR")
+    rule = arguments.keep or (("newest", KEPT_RUNS) if own else None)
+    if rule is None:
+        return
+    kind, limit = rule
+    with suppress(OSError):
+        for line in thin_out(directory, (kind, max(0.0, limit - 1) if kind == "newest" else limit)):
+            print(f"fwtui: removed the old run {line.id} (--keep)", file=sys.stderr)
 
 
 def _unwritable(directory: object, error: OSError) -> str:
@@ -184,7 +208,7 @@ def _follow(folder: RunFolder, arguments: argparse.Namespace, screen: bool) -> i
         except LaunchError as error:
             raise UsageError(str(error)) from None
         if screen:
-            if follow.show_screen(folder) == "stopped":
+            if follow.show_screen(folder, on_quit=arguments.on_quit) == "stopped":
                 interrupted = True
                 _stop(folder, "stopped by the user")
         else:

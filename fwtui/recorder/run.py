@@ -150,7 +150,7 @@ class Run:
 
     def _outcome(self) -> str:
         if self.stop_reason is not None:
-            return "stopped"
+            return "stopped" if self.stop_reason == STOPPED_BY_USER else "interrupted"
         ends = {lane.entry["status"] for lane in self.lanes}
         return "failed" if ends & {"failed", "killed"} else "finished"
 

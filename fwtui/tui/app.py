@@ -55,6 +55,8 @@ class FwtuiApp(App[str]):
         self.maximised = False
         self.shared = True
         self.logarithmic = False
+        self.on_quit = "ask"
+        """What `q` does to lanes that train: `ask`, `stop` or `detach`."""
         self.top_ms: float | None = None
         self.cell_s = 0.5
         self.frame: Frame = session.frame(at_ns)
@@ -109,8 +111,10 @@ class FwtuiApp(App[str]):
         self._arrange()
 
     def _moment_ns(self) -> int:
-        if self.view_end_ns is not None:
-            return self.view_end_ns
+        return self._newest_ns() if self.view_end_ns is None else self.view_end_ns
+
+    def _newest_ns(self) -> int:
+        """The newest moment that may be shown."""
         return self.session.newest_ns if self.fixed_ns is None else self.fixed_ns
 
     def _draw(self, at_ns: int) -> None:
@@ -213,19 +217,21 @@ class FwtuiApp(App[str]):
     # -- commands, in the order of their table
 
     def action_leave(self) -> None:
-        if self.frame.live:
+        if not self.frame.live:
+            self.exit("left")
+        elif self.on_quit == "ask":
             self.push_screen(LeavePanel(), self._leave)
         else:
-            self.exit("left")
+            self._leave("stopped" if self.on_quit == "stop" else "detached")
 
-    def _leave(self, answer: str | None) -> None:
+    def _leave(self, answer: str | None, reason: str = "stopped by the user") -> None:
         if answer == "stopped":
-            self._control("stop")
+            self._control("stop", reason=reason)
         if answer:
             self.exit(answer)
 
     def action_interrupt(self) -> None:
-        self._leave("stopped" if self.frame.live else "left")
+        self._leave("stopped" if self.frame.live else "left", "interrupted")
 
     def action_help(self) -> None:
         self.push_screen(HelpPanel())
@@ -255,7 +261,7 @@ class FwtuiApp(App[str]):
 
     def action_history(self, direction: int) -> None:
         window_ns = self.cell_s * 1e9 * max(4, chart_cells(self.size.width) // 2)
-        newest = self.session.newest_ns if self.fixed_ns is None else self.fixed_ns
+        newest = self._newest_ns()
         moment = self._moment_ns() + int(direction * window_ns / 4)
         if moment >= newest:
             self.action_live()
@@ -336,8 +342,14 @@ def _tail(path: os.PathLike[str]) -> str:
         return ""
 
 
-def run_app(folder: RunFolder, *, attach: bool = False) -> str:
+def run_app(folder: RunFolder, *, attach: bool = False, on_quit: str = "ask", session: Session | None = None) -> str:
     """Show a run until the user leaves.
+
+    Args:
+        folder: the run.
+        attach: whether somebody else started it.
+        on_quit: what `q` does to lanes that train: `ask`, `stop` or `detach`.
+        session: the run, opened already; it is closed at the end.
 
     Returns:
         `left`, `stopped` (the user asked to stop the lanes) or `detached` (they train on).
@@ -345,8 +357,10 @@ def run_app(folder: RunFolder, *, attach: bool = False) -> str:
     Raises:
         RunFolderError: the folder is no run.
     """
-    session = Session(folder)
+    session = session or Session(folder)
     try:
-        return FwtuiApp(session).run() or "left"
+        app = FwtuiApp(session)
+        app.on_quit = on_quit
+        return app.run() or "left"
     finally:
         session.close()

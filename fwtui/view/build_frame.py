@@ -17,6 +17,7 @@ from fwtui.view.gpu import gpu_of
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_state import LaneState, lane_state
 from fwtui.view.lane_statistics import LaneStatistics, lane_statistics
+from fwtui.view.liveness import OPEN_STATUSES, why_lost
 from fwtui.view.samples import Samples
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def build(session: Session, at_ns: int) -> Frame:
         for index in range(len(session.logs))
     )
     live = session.live
-    status = manifest["status"] if live or manifest["status"] not in ("starting", "running") else "lost"
+    status = manifest["status"] if live or manifest["status"] not in OPEN_STATUSES else "lost"
+    if at_ns < session.newest_ns and not live:
+        status = "running"  # it was, at that moment
     return Frame(
         run_id=session.folder.id,
         name=str(manifest.get("name", session.folder.id)),
@@ -62,10 +65,10 @@ def build(session: Session, at_ns: int) -> Frame:
 
 
 def _notice(session: Session, status: str) -> str | None:
-    if session.manifest.get("error"):
+    if session.manifest.get("error") and status != "running":
         return str(session.manifest["error"])
     if status == "lost":
-        return "the recorder died: the run ends here, and its lanes were ended with it"
+        return why_lost(session.manifest)
     for log, lane in zip(session.logs, session.manifest["lanes"], strict=False):
         if log.gave_up:
             return f"the disk is full: {lane['name']} is no longer recorded (it trains on)"
@@ -200,6 +203,7 @@ def _lane(
             results.update(values)
     per_step = _samples_per_step(session, index)
     median = statistics.step_ms.median if statistics.step_ms else None
+    sampled_ns = min(at_ns, manifest.get("ended_ns") or at_ns)  # of a lane that ended, the last that it used
     trained_since = float(log.folder.first_step_ns or at_ns)
     findings = find(
         LaneFacts(
@@ -258,13 +262,13 @@ def _lane(
         attributed_s=_attributed(state, statistics),
         evaluation_s=(statistics.evaluation_ns + state.tail_evaluation_ns) / 1e9 if statistics.count else None,
         waiting_s=(statistics.wait_ns + state.tail_wait_ns) / 1e9 if statistics.count else None,
-        cpu_cores=samples.last(source, "cpu_cores", at_ns),
+        cpu_cores=samples.last(source, "cpu_cores", sampled_ns),
         cpu_cores_mean=samples.reduce(source, "cpu_cores", at_ns, "mean", trained_since),
-        rss_bytes=samples.last(source, "rss_bytes", at_ns),
+        rss_bytes=samples.last(source, "rss_bytes", sampled_ns),
         rss_peak_bytes=samples.reduce(source, "rss_bytes", at_ns, "max"),
-        read_bytes_s=samples.last(source, "read_bytes_s", at_ns),
-        write_bytes_s=samples.last(source, "write_bytes_s", at_ns),
-        gpu=gpu_of(samples, source, at_ns),
+        read_bytes_s=samples.last(source, "read_bytes_s", sampled_ns),
+        write_bytes_s=samples.last(source, "write_bytes_s", sampled_ns),
+        gpu=gpu_of(samples, source, sampled_ns),
         findings=findings,
         facts=facts,
         ratio=ranked[0] if ranked else None,

@@ -10,6 +10,7 @@ import numpy as np
 from fwtui.analysis.stalls import threshold_ns
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.view.lane_log import LaneLog
+from fwtui.view.past_state import past_state
 
 if TYPE_CHECKING:
     from fwtui.view.session import Session
@@ -78,8 +79,10 @@ def _word(session: Session, index: int, at_ns: int, count: int, newest: bool) ->
     steps = log.folder.steps
     since = int(steps.end_ns[count - 1]) if count else int(spawned)
     tail = log.folder.tail()
+    if not newest and log.folder.first_step_ns is not None and at_ns >= log.folder.first_step_ns:
+        return past_state(log, count, at_ns, STALL_LEAST_NS, STALL_TIMES)
     if not newest:
-        return "training", "training", since, ""
+        return _starting(log, int(spawned), at_ns)
     if log.at_gate or (tail is not None and tail.open_span == "wait"):
         return "waiting", "paused" if manifest.get("paused") else "waiting for its turn", since, ""
     if tail is not None and tail.open_span == "compile":

@@ -6,7 +6,7 @@ Live is the newest moment, pause a fixed one, replay a moving one; attach and po
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,24 +15,34 @@ from fwtui.analysis.steps import Steps
 from fwtui.recording.run_folder import RunFolder, RunFolderError
 from fwtui.recording.vocabulary import PHASE_NAMES, SOURCE_HOST, source_of_lane
 from fwtui.view import columns as cutting
+from fwtui.view import liveness
 from fwtui.view.build_frame import build
 from fwtui.view.frame import Columns, Frame, Stall
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.samples import Samples, in_slots
 
-_LONGEST_START_NS = 60e9
-"""A run whose recorder has not shown itself by then has none."""
-
 
 class Session:
     """Opens a run folder and folds it, a poll at a time.
+
+    Args:
+        folder: the run.
+        now_ns: the clock that the run was recorded by; a mirror of another machine's run has that machine's.
+        recorder_lives: tells of a manifest whether the run's recorder exists.
 
     Raises:
         RunFolderError: the folder is no run, or its manifest is broken.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        now_ns: Callable[[], int] = time.perf_counter_ns,
+        recorder_lives: Callable[[Mapping[str, Any]], bool] = liveness.recorder_lives,
+    ) -> None:
         self.folder = folder
+        self._now_ns = now_ns
+        self._recorder_lives = recorder_lives
         self.manifest: dict[str, Any] = folder.read_manifest()
         self.samples = Samples(folder)
         self.logs: list[LaneLog] = []
@@ -45,6 +55,7 @@ class Session:
 
     def poll(self) -> bool:
         """Read what is new on disk; whether anything was."""
+        self._check_recorder()  # before the manifest is read: what a recorder writes last is then known
         try:
             manifest = self.folder.read_manifest()
         except RunFolderError:
@@ -55,7 +66,6 @@ class Session:
             self.logs.append(LaneLog(self.folder, lane["name"]))
         for log in self.logs:
             changed |= log.poll()
-        self._check_recorder()
         return self.samples.poll() or changed
 
     def _check_recorder(self) -> None:
@@ -63,19 +73,14 @@ class Session:
         if time.monotonic() - self._checked_s < 1.0:
             return
         self._checked_s = time.monotonic()
-        recorder = self.manifest.get("recorder") or {}
-        if self.manifest["status"] not in ("starting", "running"):
-            return
-        if not recorder.get("pid"):
-            self.recorder_alive = time.perf_counter_ns() - self.start_ns < _LONGEST_START_NS
-            return
-        self.recorder_alive = _same_process(int(recorder["pid"]), recorder.get("create_time"))
+        if self.manifest["status"] in liveness.OPEN_STATUSES:
+            self.recorder_alive = self._recorder_lives(self.manifest)
 
     @property
     def newest_ns(self) -> int:
         """The newest moment that is recorded; for a live run, now."""
         if self.live:
-            return time.perf_counter_ns()
+            return self._now_ns()
         ended = self.manifest.get("ended_ns")
         if ended:
             return int(ended)
@@ -85,7 +90,7 @@ class Session:
     @property
     def live(self) -> bool:
         """Whether lanes run under a living recorder."""
-        return self.manifest["status"] in ("starting", "running") and self.recorder_alive
+        return self.manifest["status"] in liveness.OPEN_STATUSES and self.recorder_alive
 
     def frame(self, at_ns: int | None = None) -> Frame:
         """All that a viewer may show at a moment; the newest one by default."""
@@ -148,19 +153,6 @@ def location_between(stacks: list[dict[str, Any]], start_ns: float, end_ns: floa
         if start_ns <= stack.get("t", 0) <= end_ns and stack.get("location"):
             return str(stack["location"])
     return None
-
-
-def _same_process(pid: int, create_time: float | None) -> bool:
-    """Whether a process is the one that was started then; psutil is imported only here."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return create_time is None or abs(process.create_time() - create_time) < 2
-    except psutil.Error:
-        return False
 
 
 def host_facts(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
