@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fwtui.analysis.bootstrap import Blocks
 from fwtui.analysis.stalls import find_stalls
 from fwtui.analysis.statistics import counted_mask, ratio_interval, step_times, verdict, warmup_steps
 from fwtui.analysis.steps import StepFolder
@@ -162,13 +163,15 @@ def lane(generator: np.random.Generator, ms: float, turns: int = 24) -> tuple[np
     return steps, np.repeat(np.arange(turns), count)
 
 
+def ratio_of(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> tuple | None:
+    """The ratio of two lanes that took turns."""
+    return ratio_interval(a[0], b[0], Blocks(a[1], a[1] * 1e9, b[1], b[1] * 1e9 + 5e8))
+
+
 def verdicts(slowdown: float, times: int = 100) -> list[str]:
     generator = np.random.default_rng(7)
-    found = []
-    for seed in range(times):
-        ratio = ratio_interval(*lane(generator, 10 * slowdown), *lane(generator, 10), seed=seed)
-        found.append(verdict(ratio[1] if ratio else None))
-    return found
+    ratios = [ratio_of(lane(generator, 10 * slowdown), lane(generator, 10)) for _ in range(times)]
+    return [verdict(ratio[1] if ratio else None) for ratio in ratios]
 
 
 def test_identical_lanes_are_no_different_and_ten_per_cent_is_found() -> None:
@@ -178,7 +181,7 @@ def test_identical_lanes_are_no_different_and_ten_per_cent_is_found() -> None:
 
 def test_few_turns_decide_nothing() -> None:
     generator = np.random.default_rng(0)
-    ratio = ratio_interval(*lane(generator, 20, turns=3), *lane(generator, 10, turns=3))
+    ratio = ratio_of(lane(generator, 20, turns=3), lane(generator, 10, turns=3))
     assert ratio is not None
     assert ratio[1] is None
     assert verdict(ratio[1]) == "undecided"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fwtui.analysis.results import Cause, Comparison, Pair, Parity, ParityItem, UnfairReason
+from fwtui.analysis import gap
+from fwtui.analysis.bootstrap import Blocks
+from fwtui.analysis.results import Comparison, Finding, Pair, Parity, ParityItem, UnfairReason
 from fwtui.analysis.statistics import ratio_interval, verdict
-from fwtui.recording.vocabulary import PHASE_NAMES
 
 PARITY = (
     ("batch_size", "batch size", True),
@@ -42,8 +43,10 @@ class LaneSteps:
     """(counted,) ms per update."""
     block: np.ndarray
     """(counted,) block number."""
-    phase_ms: np.ndarray
-    """(phases,) mean of the unstalled counted steps."""
+    end_ns: np.ndarray
+    """(counted,) when the step ended."""
+    phases_ms: np.ndarray
+    """(counted, phases) what each step is made of, per update."""
     samples_per_step: float | None
     facts: Mapping[str, Any]
 
@@ -78,16 +81,6 @@ def parity_list(lanes: Sequence[LaneSteps]) -> tuple[ParityItem, ...]:
     return tuple(items)
 
 
-def _causes(lane: LaneSteps, baseline: LaneSteps, gap_ms: float) -> tuple[Cause, ...]:
-    """The gap of the typical steps by phase, largest first; the parts sum to the difference of the typical steps."""
-    scale = _scale(lane, baseline)
-    parts = lane.phase_ms * scale - baseline.phase_ms
-    total = float(parts.sum()) or gap_ms
-    named = [(name, float(part)) for name, part in zip(PHASE_NAMES, parts, strict=True) if part]
-    named.sort(key=lambda item: -abs(item[1]))
-    return tuple(Cause(name, part, part / total if total else None, None) for name, part in named)
-
-
 def _scale(lane: LaneSteps, baseline: LaneSteps) -> float:
     """Factor that brings the lane's steps to the baseline's batch size."""
     if lane.samples_per_step and baseline.samples_per_step:
@@ -108,18 +101,41 @@ def compare(lanes: Sequence[LaneSteps], parity: Parity | None = None) -> Compari
     )
     pairs = []
     for lane in lanes[1:]:
-        measured = ratio_interval(lane.step_ms * _scale(lane, baseline), lane.block, baseline.step_ms, baseline.block)
+        scale = _scale(lane, baseline)
+        blocks = blocks_of(lane, baseline)
+        measured = ratio_interval(lane.step_ms * scale, baseline.step_ms, blocks)
         if measured is None:
             pairs.append(Pair(lane.name, None, None, "undecided", None, reason="too few steady steps"))
             continue
         ratio, interval = measured
-        gap = float(np.median(lane.step_ms) * _scale(lane, baseline) - np.median(baseline.step_ms))
+        made_of = gap.split(lane.step_ms * scale, lane.phases_ms * scale, baseline.step_ms, baseline.phases_ms, blocks)
         word = "unfair" if reasons else verdict(interval)
         why = None
         if word == "undecided":
             why = "too few turns yet" if interval is None else "the interval is wider than ±10 %"
-        pairs.append(Pair(lane.name, ratio, interval, word, gap, _causes(lane, baseline, gap), why))
+        pairs.append(Pair(lane.name, ratio, interval, word, made_of.ms, made_of.causes, why, made_of.ci95))
     return Comparison(baseline.name, not reasons, reasons, items, parity, tuple(pairs))
+
+
+def blocks_of(lane: LaneSteps, baseline: LaneSteps) -> Blocks:
+    """The blocks of two lanes, paired by time."""
+    return Blocks(lane.block, lane.end_ns, baseline.block, baseline.end_ns)
+
+
+def with_findings(comparison: Comparison | None, findings: Mapping[str, Sequence[Finding]]) -> Comparison | None:
+    """The comparison with the parts of each gap called by the finding that explains them.
+
+    Args:
+        comparison: of the lanes.
+        findings: by lane name.
+    """
+    if comparison is None:
+        return None
+    baseline = findings.get(comparison.baseline, ())
+    pairs = tuple(
+        replace(pair, causes=gap.named(pair.causes, findings.get(pair.lane, ()), baseline)) for pair in comparison.pairs
+    )
+    return replace(comparison, pairs=pairs)
 
 
 def headline(comparison: Comparison | None) -> str:

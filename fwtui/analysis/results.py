@@ -54,11 +54,17 @@ class Cause:
     """A part of the gap between two lanes."""
 
     code: str
-    """A phase's name, or a finding's code."""
+    """A finding's code where one explains this part, else the phase's name."""
     ms: float
     """Positive: the lane spends this much more per step (per sample-equivalent step) than the baseline."""
     share_of_gap: float | None
+    """Signed; None while the gap itself is not told from zero."""
     ci95: tuple[float, float] | None
+    """Of `ms`."""
+    phase: str | None = None
+    """`compute` for forward, backward and optimizer together where only one lane's step is fused."""
+    covers: tuple[str, ...] = ()
+    """The phases that this part is the sum of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,11 @@ class Pair:
     """`faster`, `slower`, `no difference`, `unfair` or `undecided`."""
     gap_ms: float | None
     causes: tuple[Cause, ...] = ()
+    """What the gap is made of, largest first; sums to `gap_ms`."""
     reason: str | None = None
     """Why it is undecided or unfair, in words."""
+    gap_ci95: tuple[float, float] | None = None
+    """Of `gap_ms`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,25 @@
 """Statistics of step times: steady state, percentiles, and intervals that respect autocorrelation.
 
-Sources: percentile bootstrap, Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13; resampling whole
-blocks instead of autocorrelated steps, Künsch, Annals of Statistics 17(3), 1989; the end of warm-up by the marginal
-standard error rule MSER-5, White, "An effective truncation heuristic for bias reduction", Simulation 69(6), 1997.
+Sources: percentile bootstrap, Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13, over paired blocks
+(`bootstrap.py`); the end of warm-up by the marginal standard error rule MSER-5, White, "An effective truncation
+heuristic for bias reduction", Simulation 69(6), 1997.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from fwtui.analysis.bootstrap import Blocks, Sorted
 from fwtui.analysis.results import StepTimes
 
-RESAMPLES = 1000
-MIN_BLOCKS = 5
-"""Fewer blocks than this give no interval."""
 UNDECIDED_HALF_WIDTH = 0.10
 """An interval wider than this on either side decides nothing."""
 TURN_IN_NS = 20e6
 """Steps that begin within this time after a turn begins meet cold caches and are not counted."""
 _WARMUP_LOOK = 1000
 """The end of warm-up is looked for within this many first steps."""
-_SUBSAMPLE = 4000
+_LONG_TURN = 2.0
+"""A turn this many times as long as the lane's usual one is cut: nobody else took turns then."""
 
 
 def step_times(step_ms: np.ndarray) -> StepTimes | None:
@@ -60,52 +59,33 @@ def counted_mask(step_ns: np.ndarray, start_ns: np.ndarray, wait_ns: np.ndarray,
 
 def blocks(end_ns: np.ndarray, wait_ns: np.ndarray, block_ns: float = 500e6) -> np.ndarray:
     """Block number of each step: its turn, or, without turns, its slice of `block_ns` of time."""
-    if (wait_ns > 0).sum() >= 2:
-        return np.cumsum(wait_ns > 0)
-    return (end_ns // block_ns).astype(np.int64)
+    turn = np.cumsum(wait_ns > 0)
+    if not len(turn) or turn[-1] < 2:
+        return (end_ns // block_ns).astype(np.int64)
+    _, first, number = np.unique(turn, return_index=True, return_inverse=True)
+    begin = end_ns[first]
+    usual = np.median(end_ns[np.append(first[1:], len(turn)) - 1] - begin)
+    piece = ((end_ns - begin[number]) // max(_LONG_TURN * float(usual), 1.0)).astype(np.int64)
+    numbers: np.ndarray = turn + np.cumsum(np.diff(piece, prepend=0) > 0)
+    return numbers
 
 
-class _Resampled:
-    """Medians of the steps of resampled blocks."""
-
-    def __init__(self, values: np.ndarray, block: np.ndarray) -> None:
-        stride = max(1, len(values) // _SUBSAMPLE)
-        order = np.argsort(values[::stride], kind="stable")
-        self.values = values[::stride][order]
-        _, self.block = np.unique(block[::stride][order], return_inverse=True)
-        self.count = int(self.block.max()) + 1 if len(self.block) else 0
-
-    def medians(self, draws: np.ndarray) -> np.ndarray:
-        """One median for each row of `draws`, which holds block numbers."""
-        result = np.empty(len(draws))
-        for row, drawn in enumerate(draws):
-            weight = np.cumsum(np.bincount(drawn, minlength=self.count)[self.block])
-            result[row] = self.values[min(int(np.searchsorted(weight, weight[-1] / 2)), len(self.values) - 1)]
-        return result
-
-
-def ratio_interval(
-    a: np.ndarray, a_block: np.ndarray, b: np.ndarray, b_block: np.ndarray, seed: int = 0
-) -> tuple[float, tuple[float, float] | None] | None:
+def ratio_interval(a: np.ndarray, b: np.ndarray, blocks: Blocks) -> tuple[float, tuple[float, float] | None] | None:
     """Median of `a` over median of `b`, with a 95 % interval by a bootstrap over paired blocks.
 
-    Blocks pair by order, as turns do; where one lane has more of them, the rest is left out of the interval.
-
     Returns:
-        (ratio, interval or None when there are fewer than MIN_BLOCKS pairs); None when either is empty or zero.
+        (ratio, interval or None when there are too few pairs of blocks); None when either is empty or zero.
     """
     if not len(a) or not len(b) or not np.median(b):
         return None
     ratio = float(np.median(a) / np.median(b))
-    first, second = _Resampled(a, a_block), _Resampled(b, b_block)
-    pairs = min(first.count, second.count)
-    if pairs < MIN_BLOCKS:
+    if not blocks.enough:
         return ratio, None
-    draws = np.random.default_rng(seed).integers(0, pairs, (RESAMPLES if pairs < 500 else 300, pairs))
-    below = second.medians(draws)
-    ratios = first.medians(draws)[below > 0] / below[below > 0]
-    low, high = np.percentile(ratios, (2.5, 97.5))
-    return ratio, (float(min(low, ratio)), float(max(high, ratio)))
+    a_draws, b_draws = blocks.draws()
+    above = Sorted(a, blocks.a, a_draws.shape[1]).medians(a_draws)
+    below = Sorted(b, blocks.b, b_draws.shape[1]).medians(b_draws)
+    low, high = blocks.interval(above[below > 0] / below[below > 0])
+    return ratio, (min(low, ratio), max(high, ratio))
 
 
 def verdict(interval: tuple[float, float] | None) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fwtui.analysis.comparison import LaneSteps, compare, headline
+from fwtui.analysis.bootstrap import Blocks
+from fwtui.analysis.comparison import LaneSteps, compare, headline, with_findings
 from fwtui.analysis.findings import LaneFacts, find
 from fwtui.analysis.results import Comparison
 from fwtui.analysis.statistics import ratio_interval
-from fwtui.recording.vocabulary import PHASE_NAMES, SOURCE_HOST, source_of_lane
+from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
 from fwtui.view.frame import ENDED_STATES, Frame, Host, LaneFrame, Stall
 from fwtui.view.gpu import gpu_of
 from fwtui.view.lane_log import LaneLog
@@ -38,6 +37,7 @@ def build(session: Session, at_ns: int) -> Frame:
         _lane(session, index, at_ns, states[index], statistics[index], ratios.get(index))
         for index in range(len(session.logs))
     )
+    comparison = with_findings(comparison, {lane.name: lane.findings for lane in lanes})
     live = session.live
     status = manifest["status"] if live or manifest["status"] not in OPEN_STATUSES else "lost"
     if at_ns < session.newest_ns and not live:
@@ -99,7 +99,6 @@ def _samples_per_step(session: Session, index: int) -> float | None:
 
 def _lane_steps(session: Session, index: int, statistics: LaneStatistics) -> LaneSteps:
     log = session.logs[index]
-    typical = statistics.typical or {}
     facts = dict(log.facts)
     plan = log.notes.plan
     if plan.get("steps_per_epoch"):
@@ -110,7 +109,8 @@ def _lane_steps(session: Session, index: int, statistics: LaneStatistics) -> Lan
         name=str(session.manifest["lanes"][index]["name"]),
         step_ms=statistics.lane_ms,
         block=statistics.block,
-        phase_ms=np.array([typical.get(name, 0.0) for name in PHASE_NAMES]),
+        end_ns=statistics.end_ns,
+        phases_ms=statistics.phases_ms,
         samples_per_step=_samples_per_step(session, index),
         facts=facts,
     )
@@ -152,7 +152,8 @@ def _ranking(session: Session, statistics: list[LaneStatistics]) -> tuple[tuple[
         for index in speed:
             first, lane = statistics[order[0]], statistics[index]
             scale = (samples[order[0]] or 1.0) / (samples[index] or 1.0) if per_sample else 1.0
-            measured = ratio_interval(lane.lane_ms * scale, lane.block, first.lane_ms, first.block)
+            blocks = Blocks(lane.block, lane.end_ns, first.block, first.end_ns)
+            measured = ratio_interval(lane.lane_ms * scale, first.lane_ms, blocks)
             if index == order[0]:
                 ratios[index] = (1.0, None)
             elif measured is not None:

@@ -45,6 +45,8 @@ class LaneStatistics:
         per_update_ms = steps.step_ns[counted] / 1e6 / steps.updates[counted]
         self.lane_ms = per_update_ms
         self.block = derived.block[counted]
+        self.end_ns = steps.end_ns[counted]
+        self.phases_ms = steps.phases[counted] / 1e6 / steps.updates[counted, None]
         self.step_ms: StepTimes | None = step_times(per_update_ms)
         calm, over = counted & ~stalled, counted & stalled
         self.typical = self._mean(steps.phases[calm] / steps.updates[calm, None])

@@ -1,0 +1,143 @@
+"""The gap, conserved: its parts sum to the whole, and their intervals hold what was put in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scenarios
+
+from fwtui.analysis import gap
+from fwtui.analysis.bootstrap import Blocks, Sorted, expanded_tail, student_t
+from fwtui.analysis.results import Cause, Finding
+from fwtui.recording.run_folder import RunFolder
+from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
+from fwtui.view.frame import Frame
+from fwtui.view.session import Session
+
+TURNS, STEPS = 30, 40
+
+
+def lane(seed: int, **phases_ms: float) -> tuple[np.ndarray, np.ndarray]:
+    """(steps,) and (steps, phases) ms: each phase with noise of its own, the whole step with its turn's drift."""
+    generator = np.random.default_rng(seed)
+    table = np.zeros((TURNS * STEPS, len(PHASE_NAMES)))
+    for name, ms in phases_ms.items():
+        table[:, PHASE_INDEX[name]] = ms * generator.lognormal(0, 0.1, len(table))
+    table *= np.repeat(1 + 0.03 * generator.standard_normal(TURNS), STEPS)[:, None]
+    return table.sum(axis=1), table
+
+
+def blocks() -> Blocks:
+    number = np.repeat(np.arange(TURNS), STEPS)
+    return Blocks(number, number * 1e9, number, number * 1e9 + 5e8)
+
+
+def by_phase(made_of: gap.Gap) -> dict[str, Cause]:
+    return {str(cause.phase): cause for cause in made_of.causes}
+
+
+def test_parts_sum_to_the_gap_and_hold_what_was_put_in() -> None:
+    slow = lane(1, data=4.0, forward=2.0, backward=3.0)
+    fast = lane(2, data=1.0, forward=2.0, backward=3.0)
+    made_of = gap.split(*slow, *fast, blocks())
+    assert sum(cause.ms for cause in made_of.causes) == pytest.approx(made_of.ms)
+    assert sum(cause.share_of_gap or 0 for cause in made_of.causes) == pytest.approx(1)
+    parts = by_phase(made_of)
+    assert parts["data"].ci95 is not None
+    assert parts["data"].ci95[0] <= 3.0 <= parts["data"].ci95[1]
+    assert parts["data"].share_of_gap == pytest.approx(1, abs=0.1)
+    for name in ("forward", "backward"):
+        low, high = parts[name].ci95 or (1, 1)
+        assert low <= 0 <= high
+
+
+def test_a_part_s_interval_holds_the_truth_as_often_as_it_says() -> None:
+    holds = 0
+    for seed in range(40):
+        slow = lane(1000 + seed, data=1.5, backward=3.0)
+        fast = lane(2000 + seed, data=1.0, backward=3.0)
+        low, high = by_phase(gap.split(*slow, *fast, blocks()))["data"].ci95 or (1, 1)
+        holds += low <= 0.5 <= high
+    assert holds >= 35  # 38 expected of 40
+
+
+def test_a_fused_step_stands_against_forward_backward_and_optimizer_together() -> None:
+    made_of = gap.split(*lane(1, compute=9.0), *lane(2, forward=2.0, backward=3.0, optimizer=1.0), blocks())
+    part = by_phase(made_of)["compute"]
+    assert part.covers == gap.WORK
+    assert part.ms == pytest.approx(3.0, rel=0.05)
+    assert "backward" not in by_phase(made_of)
+
+
+def test_shares_of_no_gap_are_not_known() -> None:
+    made_of = gap.split(*lane(1, compute=9.0), *lane(2, compute=9.0), blocks())
+    assert made_of.ci95 is not None
+    assert made_of.ci95[0] <= 0 <= made_of.ci95[1]
+    assert all(cause.share_of_gap is None for cause in made_of.causes)
+
+
+def test_few_blocks_give_parts_without_intervals() -> None:
+    slow, fast = lane(1, compute=9.0), lane(2, compute=3.0)
+    two = np.repeat([0, 1], TURNS * STEPS // 2)
+    made_of = gap.split(*slow, *fast, Blocks(two, two * 1e9, two, two * 1e9))
+    assert made_of.ci95 is None
+    assert {cause.ci95 for cause in made_of.causes} == {None}
+
+
+def test_blocks_pair_with_their_neighbours_in_time_whatever_the_order_of_turns() -> None:
+    a_block, b_block = np.arange(6), np.arange(4)
+    a_time = np.array([0, 3, 4, 7, 8, 20]) * 1e9  # its sixth turn is alone
+    b_time = np.array([1, 2, 5, 6]) * 1e9
+    paired = Blocks(a_block, a_time, b_block, b_time)
+    assert list(paired.a) == [0, 1, 2, 3, -1, -1]
+    assert list(paired.b) == [0, 1, 2, 3]
+
+
+def test_lanes_that_ran_one_after_the_other_are_not_paired() -> None:
+    number = np.arange(10)
+    alone = Blocks(number, number * 1e9, number, number * 1e9 + 1e12)
+    assert not alone.paired
+    a_draws, b_draws = alone.draws()
+    assert a_draws.shape == (1000, 10)
+    assert (a_draws != b_draws).any()
+
+
+def test_known_quantiles() -> None:
+    for degrees, known in ((4, 2.776), (9, 2.262), (30, 2.042)):  # any table of Student's t, two-sided 95 %
+        assert student_t(0.975, degrees) == pytest.approx(known, abs=0.002)
+    assert expanded_tail(10**6) == pytest.approx(0.025, rel=1e-3)
+    assert expanded_tail(5) < 0.001
+
+
+def test_resampled_medians_are_medians() -> None:
+    values = np.random.default_rng(0).lognormal(2, 0.3, 5000)
+    every_block_once = np.ones((1, 50))
+    median = Sorted(values, np.arange(5000) % 50, 50).medians(every_block_once)[0]
+    assert median == pytest.approx(float(np.median(values)), rel=1e-3)
+
+
+def frame_of(name: str, path: Path) -> Frame:
+    scenarios.write(name, path)
+    session = Session(RunFolder(path))
+    try:
+        return session.frame()
+    finally:
+        session.close()
+
+
+def test_a_run_s_gap_names_the_finding_that_explains_it(tmp_path: Path) -> None:
+    frame = frame_of("input_starved", tmp_path / "run")
+    assert frame.comparison is not None
+    (pair,) = frame.comparison.pairs
+    assert sum(cause.ms for cause in pair.causes) == pytest.approx(pair.gap_ms)
+    largest = pair.causes[0]
+    assert (largest.code, largest.phase) == ("input-bound", "data")
+    assert largest.ms == pytest.approx(-17.6, rel=0.1)
+
+
+def test_a_finding_names_only_its_own_phase() -> None:
+    causes = (Cause("compute", 3.0, 1.0, None, "compute", gap.WORK),)
+    optimizer = Finding("slow-optimizer", "note", 0.4, "", None, "")
+    assert gap.named(causes, (optimizer,), ())[0].code == "compute"
