@@ -17,9 +17,9 @@ import time
 from bisect import bisect_right
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from fwtui.recording.event_log import SLOT_GATE, EventLogWriter
+from fwtui.recording.event_log import SLOT_GATE, SLOT_STACK_SIGNAL, EventLogWriter
 from fwtui.recording.run_folder import EVENTS as EVENTS_FILE
-from fwtui.recording.run_folder import FACTS, NOTES, write_json
+from fwtui.recording.run_folder import FACTS, NOTES, STACK_DUMP, write_json
 from fwtui.recording.vocabulary import CODE_BITS, EVENT, EVENTS, GATE_GO, GATE_HOLD
 
 DRAIN_S = 0.05
@@ -156,14 +156,24 @@ def _pause() -> None:
 
 
 def _register_stack_signal() -> None:
-    """Let the recorder ask for all stacks by a signal; works while the GIL is held and needs no right."""
+    """Let the recorder ask for the main thread's stack by a signal; works while the GIL is held and needs no right.
+
+    One thread only: the others run on while the handler walks, and their frames could vanish under it. The signal is
+    ignored where the handler is not (before it, after Python's end, in a program started by exec), so that it can
+    never end the program.
+    """
     global _stack_file
     with contextlib.suppress(Exception):  # a convenience: no platform's refusal may matter
         import faulthandler
         import signal
 
-        _stack_file = open(os.path.join(str(_rank_dir), "stack.txt"), "w")  # noqa: SIM115 - kept open for the handler
-        faulthandler.register(signal.SIGRTMIN + 7, file=_stack_file, all_threads=True)
+        number = signal.SIGRTMIN + 7
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            return
+        _stack_file = open(os.path.join(str(_rank_dir), STACK_DUMP), "a")  # noqa: SIM115 - kept open for the handler
+        signal.signal(number, signal.SIG_IGN)
+        faulthandler.register(number, file=_stack_file, all_threads=False)
+        header[SLOT_STACK_SIGNAL] = number
 
 
 def _on_gc(

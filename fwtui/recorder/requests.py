@@ -70,6 +70,18 @@ def _schedule(run: Run, request: dict[str, Any]) -> Answer:
     return dict(OK)
 
 
+def _stack(run: Run, request: dict[str, Any]) -> Answer:
+    lane = run.lane(request.get("lane"))
+    if lane is None:
+        return _refuse("say whose stack to take")
+    if not lane.alive:
+        return _refuse(f"{lane.name} does not run")
+    rows = run.stacks.take(lane)
+    if not rows:
+        return _refuse(f"{lane.name} does not tell its stack: install py-spy, and see that it may look at processes")
+    return {**OK, "stacks": rows}
+
+
 def _not_yet(run: Run, request: dict[str, Any]) -> Answer:
     return _refuse(f"this version of fwtui cannot {request['do']} a lane")
 
@@ -81,5 +93,5 @@ REQUESTS: Mapping[str, Callable[[Run, dict[str, Any]], Answer]] = {
     "resume": _resume,
     "schedule": _schedule,
     "restart": _not_yet,
-    "stack": _not_yet,
+    "stack": _stack,
 }

@@ -21,6 +21,7 @@ from fwtui.recorder.lane_process import Lane
 from fwtui.recorder.requests import answer
 from fwtui.recorder.sampler import Sampler
 from fwtui.recorder.schedules import IDLE_S, SCHEDULES, all_cores
+from fwtui.recorder.stacks import Stacks
 from fwtui.recorder.time_limit import TimeLimit
 from fwtui.recording.run_folder import RunFolder
 
@@ -49,6 +50,7 @@ class Run:
         self._chance = random.Random(self.manifest.get("seed"))
         self.schedule = self._make_schedule(self.manifest["schedule"])
         self._limit = TimeLimit(self)
+        self.stacks = Stacks(folder, self.lanes)
 
     def _make_schedule(self, name: str) -> Any:
         turn_s = self.manifest.get("turn", {}).get("ms", TURN_MS) / 1e3
@@ -90,6 +92,7 @@ class Run:
             sampler = Sampler(self.folder, self.lanes, self._troubles.put)
             server = ControlServer(self.folder)
             sampler.start()
+            self.stacks.start()
             while not all(lane.quiet and not lane.pending for lane in self.lanes):
                 self._wait(server, self._tick())
             self.manifest["status"] = self._outcome()
@@ -98,6 +101,7 @@ class Run:
             self.manifest["error"] = f"the run folder cannot be written: {error.strerror}"
             raise
         finally:
+            self.stacks.stop()
             self._leave_nothing()
             if self.manifest["status"] == "running":
                 self.manifest["status"] = "failed"

@@ -11,6 +11,7 @@ Header (one page of native 64-bit slots):
     slot 2  pid               slot 6  turn byte, written by the recorder (low byte)
     slot 3  start, ns         slot 7  1 while the guest waits for its turn
                               slot 8  1 when the writer gave up (disk full); what was published stays valid
+                              slot 9  the signal that makes the process write its stack down; 0: none does
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ CHUNK_BYTES = 1 << 20
 WORD_BYTES = 8
 
 SLOT_MAGIC, SLOT_SCHEMA, SLOT_PID, SLOT_START, SLOT_COUNT, SLOT_END, SLOT_GATE, SLOT_WAITING, SLOT_GAVE_UP = range(9)
+SLOT_STACK_SIGNAL = 9
+_SLOTS_READ = 10
 
 
 class EventLogError(ValueError):
@@ -133,10 +136,10 @@ class EventLogReader:
             raise
 
     def _slots(self) -> Tuple[int, ...]:
-        page = os.pread(self._fd, 9 * WORD_BYTES, 0)
-        if len(page) < 9 * WORD_BYTES:
+        page = os.pread(self._fd, _SLOTS_READ * WORD_BYTES, 0)
+        if len(page) < _SLOTS_READ * WORD_BYTES:
             raise EventLogError(f"{self.path} is cut short: it has no header")
-        slots = struct.unpack("9Q", page)
+        slots = struct.unpack(f"{_SLOTS_READ}Q", page)
         if slots[SLOT_MAGIC] != MAGIC:
             raise EventLogError(f"{self.path} is no event log of fwtui")
         if slots[SLOT_SCHEMA] != SCHEMA:
@@ -162,6 +165,11 @@ class EventLogReader:
     def waiting(self) -> bool:
         """Whether the guest is held at the turn gate at this moment."""
         return bool(self._slots()[SLOT_WAITING])
+
+    @property
+    def stack_signal(self) -> int:
+        """The signal that makes the process write its main thread's stack down; 0: none does."""
+        return self._slots()[SLOT_STACK_SIGNAL]
 
     @property
     def gave_up(self) -> bool:
