@@ -43,7 +43,15 @@ async def test_view_keys_act(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "panel"), [("question_mark", "HelpPanel"), ("f", "FindingsPanel"), ("o", "OutputPanel")]
+    ("key", "panel"),
+    [
+        ("question_mark", "HelpPanel"),
+        ("f", "FindingsPanel"),
+        ("o", "OutputPanel"),
+        ("enter", "LaneScreen"),
+        ("c", "CompareScreen"),
+        ("n", "StallPanel"),
+    ],
 )
 async def test_panels_open_and_close(key, panel, tmp_path):
     app = app_over("stalls", tmp_path)
@@ -76,12 +84,14 @@ async def test_leaving_a_live_run_asks(tmp_path):
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("q")
         if app.frame.live:
-            assert type(app.screen).__name__ == "LeavePanel"
+            assert type(app.screen).__name__ == "QuestionPanel"
             await pilot.press("d")
     assert app.return_value in ("detached", "left")
 
 
-@pytest.mark.parametrize("theme", [Theme("16"), Theme("none"), Theme("truecolor", ascii_only=True)])
+@pytest.mark.parametrize(
+    "theme", [Theme("16"), Theme("none"), Theme("dark", ascii_only=True), Theme("light"), Theme("high-contrast")]
+)
 async def test_every_kind_of_terminal_is_drawn_for(theme, tmp_path):
     folder = scenarios.write("stalls", tmp_path / "run")
     app = FwtuiApp(Session(folder), at_ns=folder.end_ns, theme=theme)

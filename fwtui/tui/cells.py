@@ -43,6 +43,19 @@ class Canvas:
         self.put(row, end - len(text), text, ink)
         return end - len(text)
 
+    def paste(self, other: Canvas, row: int, column: int) -> None:
+        """Copy another canvas onto this one; what lies outside is left out."""
+        height, width = min(other.height, self.height - row), min(other.width, self.width - column)
+        if height > 0 and width > 0:
+            self.codes[row : row + height, column : column + width] = other.codes[:height, :width]
+            self.styles[row : row + height, column : column + width] = other.styles[:height, :width]
+
+    def top(self, rows: int) -> Canvas:
+        """The first rows as a canvas of their own."""
+        made = Canvas(rows, self.width)
+        made.paste(self, 0, 0)
+        return made
+
 
 def _one_cell(letter: str) -> str:
     return letter if letter.isprintable() and not combining(letter) and cell_len(letter) == 1 else "?"

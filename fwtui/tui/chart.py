@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from fwtui.tui.cells import Canvas
-from fwtui.tui.theme import BLOCKS, cell
+from fwtui.tui.theme import BLOCKS, PAPERS, cell
 from fwtui.view.frame import (
     COLUMN_EVALUATION,
     COLUMN_STARTUP,
@@ -24,8 +24,32 @@ _BRAILLE = 0x2800
 _SHADED = {COLUMN_STARTUP: "startup", COLUMN_WARMUP: "warmup", COLUMN_EVALUATION: "evaluation"}
 _SHADE_NAMES = {"startup": "start-up", "warmup": "warm-up", "evaluation": "evaluation"}
 _BLOCK_CODES = np.array([ord(letter) for letter in BLOCKS], dtype=np.uint32)
-STEPS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+STEPS_S = (
+    0.1,
+    0.2,
+    0.3,
+    0.5,
+    0.75,
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    7.5,
+    10.0,
+    15.0,
+    20.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    1800.0,
+    3600.0,
+)
 """Zoom levels: seconds a cell."""
+_MARKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+"""Distances of the time axis's marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +101,7 @@ def draw_line(canvas: Canvas, row: int, column: int, height: int, columns: Colum
     line_cells, band_cells = _braille(line), _braille(band)
     codes = canvas.codes[row : row + height, column : column + cells]
     styles = canvas.styles[row : row + height, column : column + cells]
-    papers: np.ndarray = styles % cell("strong")  # ink 1 is one row of papers on
+    papers: np.ndarray = styles % PAPERS
     rest = np.asarray(waiting.reshape(-1, 2).all(axis=1))[None, :] & (line_cells > 0)
     for mask, source, ink in (
         ((band_cells > 0) & (line_cells == 0), band_cells, "band"),
@@ -165,6 +189,14 @@ def draw_why(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
             canvas.put(row, column + place, str(late or early), "stall")
 
 
+def draw_growing(canvas: Canvas, row: int, column: int, height: int, stall_ms: float) -> None:
+    """A stall that lasts, as a column that grows by a cell every half second from the chart's foot."""
+    tall = min(height, 1 + int(stall_ms / 500))
+    for line in range(height - tall, height):
+        canvas.put(row + line, column, "█", "stall")
+    canvas.put(row + height - tall - 1, column, "▲", "stall")
+
+
 def draw_blocks(canvas: Canvas, row: int, column: int, values: np.ndarray, top: float, ink: str) -> None:
     """A row of blocks, zero to `top`; NaN is blank, a known value at least the lowest block."""
     known = np.flatnonzero(~np.isnan(values))
@@ -189,15 +221,27 @@ def draw_spark(canvas: Canvas, row: int, column: int, values: np.ndarray, ink: s
         canvas.put(row, column + int(place), chr(_BRAILLE + int(bits[place])), ink)
 
 
+def draw_curve(canvas: Canvas, row: int, column: int, height: int, share: np.ndarray, ink: str) -> None:
+    """A curve of values from 0 to 1, two a cell, over what is drawn already; blanks under it stay."""
+    bits = _braille(_line_dots(np.where(share > 0.004, share, np.nan), height * 4))
+    for line, place in zip(*np.nonzero(bits), strict=True):
+        y, x = row + int(line), column + int(place)
+        if y < canvas.height and x < canvas.width:
+            before = int(canvas.codes[y, x])
+            kept = before - _BRAILLE if before > _BRAILLE and before <= _BRAILLE + 255 else 0
+            canvas.put(y, x, chr(_BRAILLE + (int(bits[line, place]) | kept)), ink)
+
+
 def draw_axis(canvas: Canvas, row: int, column: int, cells: int, first_cell: int, cell_s: float) -> None:
     """Times since the run's start, at round places."""
-    every = next((step for step in STEPS_S if step / cell_s >= 12), STEPS_S[-1])
-    period = max(1, round(every / cell_s))
-    for place in range(cells):
-        if (first_cell + place) % period == 0:
-            text = clock((first_cell + place) * cell_s)
-            if place + len(text) <= cells:
-                canvas.put(row, column + place, text, "dim")
+    every = next((mark for mark in _MARKS_S if mark / cell_s >= 10), _MARKS_S[-1])
+    first = math.ceil(first_cell * cell_s / every - 1e-9)
+    for number in range(first, first + cells):
+        place = round(number * every / cell_s) - first_cell
+        text = clock(number * every)
+        if place + len(text) > cells:
+            break
+        canvas.put(row, column + place, text, "dim")
 
 
 def clock(seconds: float) -> str:

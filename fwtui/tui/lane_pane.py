@@ -1,15 +1,14 @@
-"""One lane on one grid of cells: title, progress, chart, lost and why, phase bars, finding, loss, system."""
+"""One lane on one grid of cells: title, progress, chart, and below it what there is room for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from fwtui.tui import chart, phase_bar
+from fwtui.tui import chart, phase_bar, sections
 from fwtui.tui.cells import Canvas, CellGrid, clip
-from fwtui.tui.theme import STATE_INK
-from fwtui.view.frame import ENDED_STATES, Columns, LaneFrame
+from fwtui.tui.theme import STATE_INK, Theme
+from fwtui.tui.window import Window
+from fwtui.view.frame import ENDED_STATES, LaneFrame
 from fwtui.view.units import show
 
 GUTTER = 7
@@ -17,7 +16,7 @@ GUTTER = 7
 LEAST_CHART = 3
 MOST_CHART = 20
 
-OPTIONAL_ROWS = ("typical", "lost", "system", "why", "axis", "stalled", "finding", "advice", "loss")
+OPTIONAL_ROWS = ("typical", "lost", "system", "why", "finding", "axis", "stalled", "advice", "loss")
 """What a tall pane shows below the chart, weightiest first: a low pane drops from the end."""
 ORDER = ("lost", "why", "axis", "typical", "stalled", "finding", "advice", "loss", "system")
 
@@ -27,17 +26,13 @@ class PaneData:
     """What a pane draws besides its frame."""
 
     lane: LaneFrame
-    columns: Columns
-    loss: np.ndarray
-    cpu: np.ndarray
-    memory: np.ndarray
-    gpu: np.ndarray
-    first_cell: int
-    cell_s: float
+    window: Window
     scale: chart.Scale | None
     focused: bool
     rows: frozenset[str]
     """Optional rows that some lane has something for: every pane keeps a place for them, so that panes align."""
+    page: str = ""
+    """`2/6` where other lanes are on other pages."""
 
 
 def chart_cells(width: int) -> int:
@@ -62,6 +57,8 @@ def draw(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
         if name in shown:
             _DRAW[name](canvas, row, data)
             row += 1
+    if height - row >= 4:
+        sections.draw_below(canvas, row + 1, data.lane, data.window, GUTTER)
     return canvas
 
 
@@ -70,7 +67,7 @@ def rows_of(lane: LaneFrame) -> set[str]:
     empty = {
         "typical": lane.typical_ms is None,
         "stalled": lane.stalled_ms is None,
-        "finding": not (lane.findings or lane.current_stall or lane.error),
+        "finding": not (lane.findings or lane.current_stall or lane.error or lane.why_no_steps),
         "advice": not lane.findings,
         "loss": lane.loss_last is None,
     }
@@ -83,34 +80,43 @@ def _title(canvas: Canvas, data: PaneData) -> None:
     right = "" if lane.rate is None else show(lane.rate, "it/s")
     if lane.ratio is not None:
         right += f"  {show(lane.ratio, 'x')}"
+    if data.page:
+        right = f"{right}  {data.page}"
     start = canvas.right(0, canvas.width - 1, right, "good" if lane.ratio == 1.0 else "strong")
-    name = lane.title if lane.title == lane.name else f"{lane.name}  {lane.title}"
-    if lane.title.startswith(lane.name + " "):
-        name = lane.title
-    canvas.put(0, 1, clip(f"{lane.index + 1} {name}", max(0, start - 2)), "strong")
+    canvas.put(0, 1, clip(f"{lane.index + 1} {name_and_title(lane, start - 5)}", max(0, start - 2)), "strong")
+
+
+def name_and_title(lane: LaneFrame, room: int) -> str:
+    """The lane's name and what it runs on; the name alone where both do not fit."""
+    if lane.title == lane.name or lane.title.startswith(lane.name + " "):
+        return lane.title
+    both = f"{lane.name}  {lane.title}"
+    return both if len(both) <= room else lane.name
 
 
 def _progress(canvas: Canvas, lane: LaneFrame) -> None:
     """The state in words, and how far the lane is."""
-    ink = STATE_INK[lane.state]
     mark = {"waiting": "◌", "training": "●", "finished": "✓", "stalled": "▲"}.get(lane.state, "■")
     words = lane.stage
     if lane.state in ("starting", "compiling", "pending", "stalled", "hung", "evaluating") and lane.stage_s is not None:
         words += f" {lane.stage_s:.1f} s"
     elif lane.epoch and lane.epochs and lane.state in ("training", "waiting") and canvas.width >= 56:
         words += f"  epoch {lane.epoch}/{lane.epochs}"
-    end = canvas.put(1, 1, f"{mark} {words}", ink)
+    words = clip(words, canvas.width - 4)
+    end = canvas.put(1, 1, f"{mark} {words}", STATE_INK[lane.state])
     if lane.state in ENDED_STATES and lane.results:
         words = "  " + _results(lane)
         if end + len(words) + 14 < canvas.width:
             end = canvas.put(1, end, words, "text")
-    if not lane.steps_total:
-        canvas.right(1, canvas.width - 1, f"{lane.steps:,} steps" if lane.steps else "", "dim")
-        return
     left = "" if lane.time_left_s is None else f"  {show(lane.time_left_s, 's')} left"
-    start = canvas.right(1, canvas.width - 1, f" {lane.steps:,}/{lane.steps_total:,}{left}", "dim")
+    right = f"{lane.steps:,} steps" if lane.steps else ""
+    if lane.steps_total:
+        right = f"{lane.steps:,}/{lane.steps_total:,}{left}"
+    if end + len(right) + 3 > canvas.width:
+        return
+    start = canvas.right(1, canvas.width - 1, right, "dim") - 1
     length = min(20, start - end - 2)
-    if length >= 5:
+    if length >= 5 and lane.steps_total:
         done = round(length * min(1.0, lane.steps / lane.steps_total))
         canvas.put(1, start - length, "━" * done, "line")
         canvas.put(1, start - length + done, "━" * (length - done), "faint")
@@ -125,22 +131,25 @@ def _results(lane: LaneFrame) -> str:
 
 
 def _chart(canvas: Canvas, row: int, height: int, data: PaneData, dots: bool) -> None:
-    chart.draw_stalls(canvas, row, GUTTER, data.columns)
-    if data.scale is None:
-        for line in range(1, height + 1):
-            canvas.put(row + line, GUTTER - 1, "│", "faint")
-        chart.draw_line(canvas, row + 1, GUTTER, height, data.columns, chart.Scale(1.0), dots)
-        return
-    marks = {1: 1.0, height // 2 + 1: 1 - (height // 2) / max(1, height - 1), height: 0.0}
+    columns = data.window.columns
+    chart.draw_stalls(canvas, row, GUTTER, columns)
+    scale = data.scale
+    marks = {1: 1.0, height // 2 + 1: 1 - (height // 2) / max(1, height - 1), height: 0.0} if scale else {}
     if height < 5:
         marks.pop(height // 2 + 1, None)
     for line in range(1, height + 1):
         share = marks.get(line)
         canvas.put(row + line, GUTTER - 1, "│" if share is None else "┤", "faint")
-        if share is not None:
-            canvas.right(row + line, GUTTER - 1, _label(data.scale.value(share)), "dim")
-    canvas.put(row, 0, "ms".rjust(GUTTER - 1), "faint")
-    chart.draw_line(canvas, row + 1, GUTTER, height, data.columns, data.scale, dots)
+        if share is not None and scale is not None:
+            canvas.right(row + line, GUTTER - 1, _label(scale.value(share)), "dim")
+    if scale is not None:
+        canvas.put(row, 0, "ms".rjust(GUTTER - 1), "dim")
+    chart.draw_line(canvas, row + 1, GUTTER, height, columns, scale or chart.Scale(1.0), dots)
+    stall = data.lane.current_stall
+    if stall is not None:
+        chart.draw_growing(canvas, row + 1, GUTTER + data.window.now, height, stall.lost_ms)
+    elif data.lane.why_no_steps and height >= 3:
+        sections.paragraph(canvas, row + 2, GUTTER + 2, data.lane.why_no_steps, height - 2, "warn")
 
 
 def _label(ms: float) -> str:
@@ -150,25 +159,31 @@ def _label(ms: float) -> str:
 def _lost(canvas: Canvas, row: int, data: PaneData) -> None:
     share = data.lane.lost_share
     canvas.put(row, 0, "lost".rjust(GUTTER - 1), "stall" if share and share >= 0.01 else "dim")
-    chart.draw_lost(canvas, row, GUTTER, data.columns)
+    chart.draw_lost(canvas, row, GUTTER, data.window.columns)
+    stall = data.lane.current_stall
+    if stall is not None:
+        first, last = max(0, data.window.cell_of(stall.start_ns)), data.window.now
+        canvas.put(row, GUTTER + first, "█" * (last - first + 1), "stall")
 
 
 def _why(canvas: Canvas, row: int, data: PaneData) -> None:
     canvas.put(row, 0, "why".rjust(GUTTER - 1), "dim")
-    chart.draw_why(canvas, row, GUTTER, data.columns)
+    chart.draw_why(canvas, row, GUTTER, data.window.columns)
+    stall = data.lane.current_stall
+    if stall is not None:
+        canvas.put(row, GUTTER + data.window.now, phase_bar.letter(stall.phase), "stall")
 
 
 def _axis(canvas: Canvas, row: int, data: PaneData) -> None:
-    cells = len(data.columns.mean_ms) // 2
-    chart.draw_axis(canvas, row, GUTTER, cells, data.first_cell, data.cell_s)
+    chart.draw_axis(canvas, row, GUTTER, data.window.cells, data.window.first_cell, data.window.cell_s)
 
 
 def _bar(canvas: Canvas, row: int, data: PaneData, stalled: bool) -> None:
     """A step's phases, each step filling the width: the phase that swells is the cause."""
     phases = (data.lane.stalled_ms if stalled else data.lane.typical_ms) or {}
     total = sum(phases.values())
-    canvas.put(row, 0, "stall" if stalled else "step", "stall" if stalled else "dim")
-    column = canvas.put(row, 5, show(total, "ms").rjust(GUTTER + 1), "stall" if stalled else "strong") + 1
+    canvas.put(row, 0, ("stall" if stalled else "step").rjust(GUTTER - 1), "stall" if stalled else "dim")
+    column = canvas.put(row, GUTTER, show(total, "ms").ljust(8), "stall" if stalled else "strong") + 1
     phase_bar.draw(canvas, row, column, max(0, canvas.width - column - 1), phases, total)
 
 
@@ -186,13 +201,14 @@ def _finding(canvas: Canvas, row: int, data: PaneData) -> None:
     stall = lane.current_stall
     if stall is not None:
         where = f" at {stall.location}" if stall.location else ""
-        text, ink = f"▲ stalled in {stall.phase} for {stall.lost_ms / 1000:.1f} s{where}", "stall"
+        function = f" in {stall.function}" if stall.function else ""
+        text, ink = f"▲ stalled in {stall.phase} for {stall.lost_ms / 1000:.1f} s{where}{function}", "stall"
     elif lane.error:
-        text, ink = lane.error, "bad"
+        text, ink = f"■ {lane.error}", "bad"
     elif lane.findings:
         first = lane.findings[0]
-        where = f"{first.location}  " if first.location else ""
-        text, ink = f"{where}{first.code}: {first.evidence}", "warn"
+        where = f" at {first.location}" if first.location else ""
+        text, ink = f"{first.letter} {first.code}{where}: {first.evidence}", "warn"
     else:
         return
     canvas.put(row, 1, clip(text, canvas.width - 2), ink)
@@ -209,28 +225,34 @@ def _loss(canvas: Canvas, row: int, data: PaneData) -> None:
         return
     canvas.put(row, 0, "loss".rjust(GUTTER - 1), "dim")
     text = f" {last:.4g}"
-    chart.draw_spark(canvas, row, GUTTER, data.loss[: 2 * max(0, canvas.width - GUTTER - 1 - len(text))], "loss")
+    room = 2 * max(0, canvas.width - GUTTER - 1 - len(text))
+    chart.draw_spark(canvas, row, GUTTER, data.window.loss[:room], "loss")
     canvas.right(row, canvas.width - 1, text, "loss")
 
 
 def _system(canvas: Canvas, row: int, data: PaneData) -> None:
-    """CPU, GPU and memory: the figure, and its recent past where there is room."""
+    """CPU, GPU and memory: the figure, and its recent past where there is room; each value keeps its place."""
     lane = data.lane
     gpu = lane.gpu
-    room_for = 9 if canvas.width >= 48 else 3  # the unit goes where there is no room for it
-    parts = [
-        ("cpu", "n/a" if lane.cpu_cores is None else f"{lane.cpu_cores:.1f} cores"[:room_for], data.cpu, None),
-        ("gpu", show(gpu.util, "share") if gpu else "n/a", data.gpu, 1.0),
-        ("mem", show(lane.rss_bytes, "bytes"), data.memory, None),
+    cores = "n/a" if lane.cpu_cores is None else f"{lane.cpu_cores:.1f}"
+    parts: list[tuple[str, str, str, float | None]] = [
+        ("cpu", f"{cores} cores" if canvas.width >= 56 and cores != "n/a" else cores, "cpu_cores", None)
     ]
+    if gpu is not None and gpu.util is not None:
+        parts.append(("gpu", show(gpu.util, "share"), "gpu_util", 1.0))
+    elif canvas.width >= 56:
+        parts.append(("gpu", "n/a", "", None))
+    parts.append(("mem", show(lane.rss_bytes, "bytes"), "rss_bytes", None))
+    if gpu is not None and gpu.memory_bytes is not None and canvas.width >= 80:
+        parts.append(("vram", show(gpu.memory_bytes, "bytes"), "gpu_memory_bytes", None))
     width = max(1, (canvas.width - 2) // len(parts))
-    for place, (name, text, past, top) in enumerate(parts):
+    for place, (name, text, metric, top) in enumerate(parts):
         column = canvas.put(row, 1 + place * width, f"{name} ", "dim")
-        column = canvas.put(row, column, text, "text") + 1
+        column = canvas.put(row, column, text, "text")
+        column = max(column + 1, 1 + place * width + 14)
         room = 1 + (place + 1) * width - column - 2
-        known = past[~np.isnan(past)]
-        if room >= 3 and len(known):
-            chart.draw_blocks(canvas, row, column, known[-room:], top or float(known.max()) or 1.0, "system")
+        if room >= 4 and metric:
+            sections.blocks_until(canvas, row, column, data.window.series(metric), data.window.now, room, top)
 
 
 _DRAW = {
@@ -249,13 +271,13 @@ _DRAW = {
 class LanePane(CellGrid):
     """The widget of one lane."""
 
-    def __init__(self, theme: object, index: int) -> None:
-        super().__init__(theme, id=f"lane-{index}", classes="lane")  # type: ignore[arg-type]
+    def __init__(self, theme: Theme, index: int) -> None:
+        super().__init__(theme, id=f"lane-{index}", classes="lane")
         self.index = index
 
     def on_resize(self) -> None:
         """A pane that the layout made larger or smaller is drawn anew."""
-        self.app.call_after_refresh(self.app.tick)  # type: ignore[attr-defined]
+        self.app.redraw_soon()  # type: ignore[attr-defined]
 
     def update(self, data: PaneData) -> None:
         """Draw a moment; only changed cells reach the terminal."""

@@ -1,103 +1,147 @@
-"""Panels over the main screen: help, findings, a lane's output, and the question before leaving."""
+"""Panels over the main screen: help, findings, a stall with its stack, and questions."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.markup import escape
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Label, RichLog, Static
+from textual.widgets import Button, Label, Static
 
 from fwtui.recording.vocabulary import PHASES
-from fwtui.tui.commands import COMMANDS
-from fwtui.view.frame import Frame
+from fwtui.tui.commands import Command
+from fwtui.view.frame import Frame, Stall
+from fwtui.view.units import show
 
-_CLOSE: list[BindingType] = [Binding("escape,q,f,o,question_mark", "dismiss", "close")]
+CLOSE: list[BindingType] = [Binding("escape,q", "dismiss", "close")]
 
 
-class HelpPanel(ModalScreen[None]):
-    """What the screen shows and what the keys do."""
+class TextPanel(ModalScreen[None]):
+    """A text that scrolls."""
 
-    BINDINGS: ClassVar[list[BindingType]] = _CLOSE
+    BINDINGS: ClassVar[list[BindingType]] = CLOSE
+    title_text = ""
+
+    def text(self) -> Text:
+        """What the panel says."""
+        raise NotImplementedError
 
     def compose(self) -> ComposeResult:
-        keys = "\n".join(f"[b]{escape(command.shown):>12}[/b]  {command.help}" for command in COMMANDS)
-        phases = "\n".join(f"[b]{phase.letter} {phase.name:<12}[/b] {phase.meaning}" for phase in PHASES)
-        text = (
-            f"{keys}\n\n[b]The chart[/b] is the step time over wall time: a bright mean in a dim band that holds nine "
-            "steps in ten, on one scale for all lanes. ▲ is a stalled step; [b]lost[/b] is the share of time that "
-            "stalls cost, [b]why[/b] the phase that swelled. Below it stand the typical and the stalled step by "
-            f"phase:\n\n{phases}"
-        )
         with VerticalScroll(classes="panel") as panel:
-            panel.border_title = "help · esc closes"
-            yield Static(text)
+            panel.border_title = f"{self.title_text} · esc closes"
+            yield Static(self.text())
 
 
-class FindingsPanel(ModalScreen[None]):
+class HelpPanel(TextPanel):
+    """What the screen shows and what the keys do."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "dismiss", "close")]
+    title_text = "help"
+
+    def __init__(self, commands: tuple[Command, ...]) -> None:
+        super().__init__()
+        self._commands = commands
+
+    def text(self) -> Text:
+        made = Text()
+        made.append("The chart ", "bold")
+        made.append(
+            "is the step time over wall time, one scale and one time axis for all lanes: the bright line is the middle "
+            "of the steps, the dim band holds nine in ten. ▲ is a stalled step, left out of both. "
+        )
+        made.append("lost ", "bold")
+        made.append("is the share of time that stalls cost, ")
+        made.append("why ", "bold")
+        made.append("the letter of the phase that swelled. ")
+        made.append("step ", "bold")
+        made.append("and ")
+        made.append("stall ", "bold")
+        made.append("are the typical and the stalled step by phase.\n\n")
+        for command in self._commands:
+            made.append(f"{command.shown:>12}  ", "bold")
+            made.append(f"{command.help}\n")
+        made.append("         1–9  ", "bold")
+        made.append("focus a lane; a double click maximises it, the wheel zooms\n\n")
+        for phase in PHASES:
+            made.append(f"{phase.letter:>3} ", "bold")
+            made.append(f"{phase.name:<12} {phase.meaning}\n")
+        return made
+
+
+class FindingsPanel(TextPanel):
     """All findings of all lanes, with evidence and advice."""
 
-    BINDINGS: ClassVar[list[BindingType]] = _CLOSE
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f", "dismiss", "close")]
+    title_text = "findings"
 
     def __init__(self, frame: Frame) -> None:
         super().__init__()
         self._frame = frame
 
-    def compose(self) -> ComposeResult:
-        parts = [Text(self._frame.headline + "\n", style="bold")] if self._frame.headline else []
+    def text(self) -> Text:
+        made = Text()
+        if self._frame.headline:
+            made.append(f"{self._frame.headline}\n", "bold")
         for lane in self._frame.lanes:
-            parts.append(Text(f"\n{lane.name}", style="bold"))
-            if not lane.findings:
-                parts.append(Text("  nothing found", style="dim"))
+            made.append(f"\n{lane.index + 1} {lane.name}", "bold")
+            made.append("\n" if lane.findings else "  nothing found\n")
             for finding in lane.findings:
-                where = f"  {finding.location}" if finding.location else ""
-                parts.append(Text(f"  {finding.letter} {finding.code} ({finding.severity}){where}\n", style="#ff6a3d"))
-                parts.append(Text(f"    {finding.evidence}\n    → {finding.advice}"))
-        with VerticalScroll(classes="panel") as panel:
-            panel.border_title = "findings · esc closes"
-            yield Static(Text("\n").join(parts))
+                where = f"  at {finding.location}" if finding.location else ""
+                share = f", {show(finding.share, 'share')} of its time" if finding.share is not None else ""
+                made.append(f"  {finding.letter} {finding.code}", "bold")
+                made.append(f" ({finding.severity}{share}){where}\n    {finding.evidence}\n    → {finding.advice}\n")
+        return made
 
 
-class OutputPanel(ModalScreen[None]):
-    """The end of what a lane printed: colours kept, control sequences harmless."""
-
-    BINDINGS: ClassVar[list[BindingType]] = _CLOSE
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__()
-        self._title, self._text = name, text
-
-    def compose(self) -> ComposeResult:
-        log = RichLog(classes="panel", wrap=True, markup=False, highlight=False)
-        log.border_title = f"output of {self._title} · esc closes"
-        yield log
-
-    def on_mount(self) -> None:
-        log = self.query_one(RichLog)
-        for line in self._text.splitlines() or ["(nothing printed yet)"]:
-            log.write(Text.from_ansi(line.rpartition("\r")[2]))
-
-
-class LeavePanel(ModalScreen[str]):
-    """What is to become of lanes that still train."""
+class StallPanel(TextPanel):
+    """One stall: when, how long, in which phase, and the stack that was taken while it lasted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "answer('stopped')", "stop"),
-        Binding("d", "answer('detached')", "detach"),
-        Binding("escape,q", "answer('')", "stay"),
+        Binding("n", "app.stall(1)", "next"),
+        Binding("N", "app.stall(-1)", "previous"),
     ]
+
+    def __init__(self, stall: Stall, number: int, count: int, start_ns: int) -> None:
+        super().__init__()
+        self._stall, self._start_ns = stall, start_ns
+        self.title_text = f"stall {number} of {count} · n next · N previous"
+
+    def text(self) -> Text:
+        stall = self._stall
+        made = Text()
+        made.append(f"lost {show(stall.lost_ms, 'ms')}", "bold")
+        made.append(f" in {stall.phase}, ended {show((stall.end_ns - self._start_ns) / 1e9, 's')} into the run\n")
+        if stall.code:
+            made.append(f"cause: {stall.code}\n")
+        if stall.location:
+            made.append(f"at {stall.location}" + (f" in {stall.function}" if stall.function else "") + "\n")
+        made.append("\nstack, innermost first\n", "bold")
+        made.append("\n".join(f"  {line}" for line in stall.stack) or "  none was taken: it was over too soon")
+        return made
+
+
+class QuestionPanel(ModalScreen[str]):
+    """A question with a few answers; escape gives the last one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "answer('')", "stay")]
+
+    def __init__(self, question: str, answers: tuple[tuple[str, str, str], ...]) -> None:
+        """`answers` are (key, result, words)."""
+        super().__init__()
+        self._question, self._answers = question, answers
+        for key, result, words in answers:
+            self._bindings.bind(key, f"answer('{result}')", words)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="question"):
-            yield Label("Lanes are still training.")
+            yield Label(self._question, markup=False)
             with Horizontal():
-                yield Button("Stop them (s)", id="stopped", variant="error")
-                yield Button("Detach (d)", id="detached")
-                yield Button("Stay (esc)", id="stay", variant="primary")
+                for key, result, words in self._answers:
+                    name = {"escape": "esc"}.get(key, key)
+                    yield Button(f"{words} ({name})", id=result or "stay", variant="default" if result else "primary")
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss("" if event.button.id == "stay" else event.button.id)

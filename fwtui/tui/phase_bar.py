@@ -23,6 +23,11 @@ def draw(canvas: Canvas, row: int, column: int, width: int, phases_ms: Mapping[s
             canvas.put(row, column + first, text.ljust(last - first), "onphase", phase.name)
 
 
+def letter(phase: str) -> str:
+    """A phase's letter."""
+    return next((one.letter for one in PHASES if one.name == phase), "?")
+
+
 def _label(short: str, letter: str, ms: float, width: int) -> str:
     for text in (f"{short} {_ms(ms)}", short, letter):
         if len(text) <= width:

@@ -10,12 +10,28 @@ from fwtui.view.units import show
 
 Part = tuple[str, str]
 """(text, ink)"""
+_SAY: tuple[frozenset[str], ...] = tuple(
+    frozenset(words.split())
+    for words in (
+        "app name schedule moment rate words cause lost interval",
+        "app name moment words cause lost interval",
+        "app moment words cause lost interval",
+        "app words cause lost interval",
+        "words cause lost interval",
+        "words lost interval",
+        "lost interval",
+        "interval",
+        "lost",
+        "",
+    )
+)
+"""What the line says, fullest first; the first wording that fits is taken. The interval goes late: it is the truth."""
 
 
-def draw(canvas: Canvas, frame: Frame, moment: str) -> None:
-    """Draw the fullest wording that fits."""
-    for level in range(5):
-        parts = _parts(frame, moment, level)
+def draw(canvas: Canvas, frame: Frame, moment: str, marked: bool) -> None:
+    """Draw the fullest wording that fits; `marked`: the moment is not the newest, and must be read."""
+    for say in _SAY:
+        parts = _parts(frame, moment, say | {"moment"} if marked else say)
         if sum(len(text) for text, _ in parts) <= canvas.width:
             break
     column = 0
@@ -23,23 +39,26 @@ def draw(canvas: Canvas, frame: Frame, moment: str) -> None:
         column = canvas.put(0, column, clip(text, canvas.width - column), ink)
 
 
-def _parts(frame: Frame, moment: str, level: int) -> list[Part]:
-    """The line's parts; a higher level says less."""
-    parts: list[Part] = [("fwtui ", "strong")] if level < 3 else []
-    if level < 2:
-        parts.append((f" {frame.name} · {frame.schedule}  ", "dim"))
-    parts.append((f"{moment}  ", "warn" if moment.startswith(("paused", "at ")) else "text"))
+def _parts(frame: Frame, moment: str, say: frozenset[str]) -> list[Part]:
+    parts: list[Part] = [("fwtui  ", "strong")] if "app" in say else []
+    if "name" in say:
+        parts.append((f"{frame.name}{f' · {frame.schedule}' if 'schedule' in say else ''} · ", "dim"))
+    if "moment" in say:
+        parts.append((f"{moment}   ", "warn" if moment.startswith(("paused", "at ")) else "text"))
     comparison = frame.comparison
     if comparison is not None and not comparison.fair:
-        details = "; ".join(reason.detail for reason in comparison.unfair_reasons)
-        return [*parts, ("UNFAIR ", "bad"), (details, "warn")]
-    if comparison is not None and any(pair.verdict == "no difference" for pair in comparison.pairs) and level < 4:
-        parts.append(("no difference  " if len(frame.lanes) == 2 else "", "good"))
+        details = "; ".join(f"{r.code.replace('-', ' ')} {r.detail}" for r in comparison.unfair_reasons)
+        return [*parts, ("UNFAIR ", "bad"), (details if "lost" in say else "unequal work", "warn")]
     ranked = [frame.lanes[index] for index in frame.ranking if frame.lanes[index].ratio is not None]
     if not ranked:
         return parts + _unranked(frame.lanes)
-    for lane in ranked:
-        parts += _lane(lane, level, len(ranked) > 1)
+    same = comparison is not None and all(pair.verdict == "no difference" for pair in comparison.pairs)
+    if same and len(ranked) > 1:
+        parts.append(("no difference   ", "good"))
+    for place, lane in enumerate(ranked):
+        parts += _lane(lane, say, len(ranked) > 1, same)
+        if place < len(ranked) - 1:
+            parts.append(("   " if "words" in say else "  ", "text"))
     return parts
 
 
@@ -48,25 +67,25 @@ def _unranked(lanes: Sequence[LaneFrame]) -> list[Part]:
     return [("   ".join(words), "dim")]
 
 
-def _lane(lane: LaneFrame, level: int, compared: bool) -> list[Part]:
-    fastest = lane.ratio == 1.0
-    parts: list[Part] = [(f" {lane.name} ", "strong" if fastest else "text")]
-    if level < 1:
-        parts.append((f"{show(lane.rate, 'it/s')} ", "dim"))
-    if compared:
-        parts.append((_ratio(lane, level), "good" if fastest else "text"))
-    if lane.lost_share and lane.lost_share >= 0.01 and level < 4:
-        cause = f": {lane.findings[0].code}" if lane.findings and level < 2 else ""
-        parts.append((f"{show(lane.lost_share, 'share')} lost{cause} ", "stall"))
-    elif lane.findings and level < 1:
-        parts.append((f"{lane.findings[0].code} ", "stall"))
-    return [*parts, (" ", "text")]
+def _lane(lane: LaneFrame, say: frozenset[str], compared: bool, same: bool) -> list[Part]:
+    fastest = lane.ratio == 1.0 and not same
+    parts: list[Part] = [(lane.name, "strong" if fastest or same else "text")]
+    if "rate" in say:
+        parts.append((f" {show(lane.rate, 'it/s')}", "dim"))
+    if compared and fastest:
+        parts.append((" ◀ fastest" if "words" in say else " ◀", "good"))
+    elif compared and lane.ratio != 1.0:
+        parts.append((" " + _ratio(lane, say), "strong"))
+    if lane.lost_share and lane.lost_share >= 0.01 and "lost" in say:
+        cause = f" ({lane.findings[0].code})" if lane.findings and "cause" in say else ""
+        parts.append((f" {show(lane.lost_share, 'share')} lost{cause}", "stall"))
+    elif lane.findings and "cause" in say:
+        parts.append((f" {lane.findings[0].code}", "stall"))
+    return parts
 
 
-def _ratio(lane: LaneFrame, level: int) -> str:
-    if lane.ratio == 1.0:
-        return "1.00x ◀ fastest " if level < 3 else "1.00x ◀ "
+def _ratio(lane: LaneFrame, say: frozenset[str]) -> str:
     interval = ""
-    if lane.ratio_ci95 and level < 3:
+    if lane.ratio_ci95 and "interval" in say:
         interval = " [{:.2f}, {:.2f}]".format(*lane.ratio_ci95)
-    return f"{show(lane.ratio, 'x')}{' as long' if level < 3 else ''}{interval} "
+    return f"{show(lane.ratio, 'x')}{' as long' if 'words' in say else ''}{interval}"

@@ -1,6 +1,7 @@
-"""Colours and glyphs of the screen, for truecolor, 16-colour, colourless and ASCII terminals.
+"""Cell styles and glyphs for truecolor, 16-colour, colourless and ASCII terminals.
 
-A cell's style is a small number: `ink + PAPERS * paper`, both indices into the tables below.
+A cell's style is a small number: `ink + PAPERS * paper`, both indices into the tables below. Every phase is an ink and
+a paper.
 """
 
 from __future__ import annotations
@@ -15,46 +16,16 @@ import numpy as np
 from rich.style import Style
 
 from fwtui.recording.vocabulary import PHASE_NAMES
+from fwtui.tui.palettes import BOLD, INK_NAMES, PALETTES
 
-BACKGROUND = "#121212"
-
-# name: (truecolor, 16 colours, attributes). Colourless screens keep the attributes only.
-_INKS: dict[str, tuple[str, str, str]] = {
-    "text": ("#d8d8d8", "white", ""),
-    "strong": ("#ffffff", "bright_white", "bold"),
-    "dim": ("#8a8a8a", "bright_black", "dim"),
-    "faint": ("#4e4e4e", "bright_black", "dim"),
-    "line": ("#9ad8ff", "bright_cyan", "bold"),
-    "band": ("#2f5f80", "blue", "dim"),
-    "rest": ("#3c566a", "bright_black", "dim"),
-    "stall": ("#ff6a3d", "bright_red", "bold"),
-    "good": ("#35c79a", "bright_green", "bold"),
-    "warn": ("#f0c040", "bright_yellow", ""),
-    "bad": ("#ff5f5f", "bright_red", "bold"),
-    "loss": ("#e6d95c", "yellow", ""),
-    "system": ("#35c79a", "green", ""),
-    "onphase": ("#101010", "black", ""),
-}
-_PHASE_PAPERS: dict[str, tuple[str, str]] = {
-    "data": ("#e69f00", "yellow"),
-    "transfer": ("#f2f2f2", "bright_white"),
-    "forward": ("#a5714a", "red"),
-    "backward": ("#56b4e9", "cyan"),
-    "optimizer": ("#cc79a7", "magenta"),
-    "compute": ("#56b4e9", "cyan"),
-    "sync": ("#d8c84a", "bright_yellow"),
-    "compile": ("#9b8be0", "blue"),
-    "callbacks": ("#e58a6a", "bright_magenta"),
-    "gc": ("#c0c0c0", "white"),
-    "unexplained": ("#35c79a", "green"),
-}
-_SHADES: dict[str, str] = {"startup": "#1b2230", "warmup": "#231d2e", "evaluation": "#262016"}
-"""Chart backgrounds; where colours are few, blanks show a dot instead."""
-
+THEMES = tuple(PALETTES)
+SHADES = ("startup", "warmup", "evaluation")
+_INKS = (*INK_NAMES, *PHASE_NAMES)
+_PAPERS = ("", *PHASE_NAMES, *SHADES)
+"""The first paper is the screen's own."""
 INK = {name: index for index, name in enumerate(_INKS)}
-PAPERS = 1 + len(PHASE_NAMES) + len(_SHADES)
-PAPER = {name: 1 + index for index, name in enumerate((*PHASE_NAMES, *_SHADES))}
-"""Paper 0 is the screen's own."""
+PAPER = {name: index for index, name in enumerate(_PAPERS)}
+PAPERS = len(_PAPERS)
 
 STATE_INK = {
     "pending": "dim",
@@ -76,11 +47,14 @@ SEVERITY_INK = {"critical": "bad", "warning": "stall", "note": "dim"}
 BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = {
     **dict(zip(BLOCKS[1:], ".:-=+*##", strict=True)),
-    **{"▲": "^", "│": "|", "┤": "|", "┼": "+", "─": "-", "▌": ">", "◀": "<", "·": ".", "–": "-", "…": "~", "░": "."},
-    **{"━": "=", "╸": "-", "×": "x", "▏": "|", "└": "+", "≤": "<"},
+    **{"▲": "^", "│": "|", "┤": "|", "├": "|", "┼": "+", "─": "-", "▌": ">", "◀": "<", "·": ".", "–": "-", "…": "~"},
+    **{"━": "=", "╸": "-", "×": "x", "▏": "|", "└": "+", "≤": "<", "░": ".", "→": ">", "←": "<", "●": "*", "◌": "o"},
+    **{"✓": "v", "■": "#", "◆": "*", "±": "~", "≠": "!", "▶": ">", "−": "-", "▐": "|", "⏸": "=", "█": "#"},
 }
+_NO_COLOUR_ATTRIBUTES = {"dim": "dim", "faint": "dim", "band": "dim", "rest": "dim"}
 
 
+@lru_cache(maxsize=512)
 def cell(ink: str, paper: str | None = None) -> int:
     """The style number of an ink on a paper."""
     return INK[ink] * PAPERS + (PAPER[paper] if paper else 0)
@@ -90,42 +64,49 @@ class Theme:
     """How style numbers and characters reach one kind of terminal.
 
     Args:
-        colours: `truecolor`, `16` or `none`.
+        name: one of `THEMES`.
         ascii_only: draw without any character outside ASCII.
     """
 
-    def __init__(self, colours: str = "truecolor", ascii_only: bool = False) -> None:
-        self.colours = colours
+    def __init__(self, name: str = "dark", ascii_only: bool = False) -> None:
+        self.name = name
         self.ascii_only = ascii_only
-        self.dots = colours != "truecolor"
+        self.palette = PALETTES[name]
+        self.plain = name == "none"
+        self.few = self.palette.background is None
+        """Whether the terminal's own sixteen colours, or none, are used."""
+        self.dots = not self.palette.shades
         """Whether shaded parts of the chart are marked by dots."""
         self.style = lru_cache(maxsize=None)(self._style)
 
     def _style(self, number: int) -> Style:
         ink, paper = divmod(number, PAPERS)
-        truecolor, few, attributes = list(_INKS.values())[ink]
-        style = Style.parse(attributes) if attributes and self.colours != "truecolor" else Style()
-        if self.colours == "truecolor" and attributes == "bold":
-            style = Style(bold=truecolor in ("#ffffff", "#ff6a3d", "#ff5f5f"))
-        on = self._paper(paper)
-        if self.colours == "none":
-            return style + on
-        return style + Style(color=truecolor if self.colours == "truecolor" else few) + on
+        name, on = _INKS[ink], self._paper(_PAPERS[paper])
+        if self.plain:
+            attributes = "bold" if name in BOLD or name == "line" else _NO_COLOUR_ATTRIBUTES.get(name, "")
+            return (Style.parse(attributes) if attributes else Style()) + on
+        colour = self.palette.inks.get(name) or self.palette.phases[name]
+        bold = name in BOLD and not paper
+        return Style(color=colour, bold=bold or None) + on
 
-    def _paper(self, paper: int) -> Style:
-        if not paper:
+    def _paper(self, name: str) -> Style:
+        if name in SHADES:
+            colour = self.palette.shades.get(name)
+            return Style(bgcolor=colour) if colour else Style()
+        if not name:
             return Style()
-        names: Mapping[int, str] = {index: name for name, index in PAPER.items()}
-        name = names[paper]
-        if name in _SHADES:
-            return Style(bgcolor=_SHADES[name]) if self.colours == "truecolor" else Style()
-        if self.colours == "none":  # neighbours differ by turns of reverse; letters say the phase
-            return Style(reverse=bool(paper % 2), underline=not paper % 2)
-        return Style(bgcolor=_PHASE_PAPERS[name][0 if self.colours == "truecolor" else 1])
+        if self.plain:  # neighbours differ by turns of reverse; letters say the phase
+            odd = PHASE_NAMES.index(name) % 2
+            return Style(reverse=not odd, underline=bool(odd))
+        return Style(bgcolor=self.palette.phases[name])
 
     def letters(self, codes: np.ndarray) -> str:
         """A row of code points as text that this terminal can show."""
         text = codes.astype("<u4").tobytes().decode("utf-32-le", "replace")
+        return self.words(text) if self.ascii_only else text
+
+    def words(self, text: str) -> str:
+        """Text in letters that this terminal can show."""
         return "".join(map(_to_ascii, text)) if self.ascii_only else text
 
 
@@ -145,5 +126,5 @@ def detect(environment: Mapping[str, str] | None = None, encoding: str | None = 
     if env.get("NO_COLOR") or env.get("TERM") == "dumb":
         return Theme("none", ascii_only)
     term = env.get("TERM", "")
-    rich_colours = env.get("COLORTERM", "").lower() in ("truecolor", "24bit") or "256" in term or "direct" in term
-    return Theme("truecolor" if rich_colours else "16", ascii_only)
+    many = env.get("COLORTERM", "").lower() in ("truecolor", "24bit") or "256" in term or "direct" in term
+    return Theme("dark" if many else "16", ascii_only)

@@ -42,6 +42,23 @@ def _bands(slot: np.ndarray, value: np.ndarray, count: int) -> tuple[np.ndarray,
     return low, high
 
 
+def phase_shares(derived: Derived, start_ns: int, slot_ns: float, first: int, count: int, until_ns: int) -> np.ndarray:
+    """(count, phases) share of the steps' own time in each phase, by the slot that a step ended in; NaN: no step."""
+    edge = start_ns + first * slot_ns
+    ends = derived.steps.end_ns
+    begin, end = np.searchsorted(ends, (edge, min(edge + count * slot_ns, until_ns)))
+    slot = np.clip(((ends[begin:end] - edge) // slot_ns).astype(np.int64), 0, count - 1)
+    phases = derived.steps.phases[begin:end]
+    width = phases.shape[1]
+    table = np.bincount(
+        (slot[:, None] * width + np.arange(width)).ravel(), weights=phases.ravel(), minlength=count * width
+    ).reshape(count, width)
+    total = table.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares: np.ndarray = np.where(total > 0, table / total, np.nan)
+    return shares
+
+
 def swelled_phase(derived: Derived, stalled: np.ndarray) -> np.ndarray:
     """Index of the phase that swelled most against the typical step, for each stalled step."""
     calm = derived.counted & ~derived.stalled

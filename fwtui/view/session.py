@@ -19,6 +19,7 @@ from fwtui.view import liveness
 from fwtui.view.build_frame import build
 from fwtui.view.frame import Columns, Frame, Stall
 from fwtui.view.lane_log import LaneLog
+from fwtui.view.lane_statistics import lane_statistics
 from fwtui.view.samples import Samples, in_slots
 
 
@@ -116,6 +117,15 @@ class Session:
         times = np.array([row[0] for row in rows], dtype=float)
         values = np.array([row[1] for row in rows], dtype=float)
         return in_slots(times, values, self.start_ns, slot_ns, first, count)
+
+    def phase_shares(self, lane: int, slot_ns: float, first: int, count: int, at_ns: int) -> np.ndarray:
+        """(count, phases) share of the steps' own time in each phase; NaN where no step ended in the slot."""
+        return cutting.phase_shares(self.logs[lane].derived(), self.start_ns, slot_ns, first, count, at_ns)
+
+    def step_times(self, lane: int, at_ns: int) -> np.ndarray:
+        """(counted,) ms an update of the counted steps up to a moment."""
+        times: np.ndarray = lane_statistics(self, lane, at_ns, ended=False).lane_ms
+        return times
 
     def steps(self, lane: int) -> Steps:
         """The columns of all whole steps of a lane."""

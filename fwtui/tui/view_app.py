@@ -1,0 +1,429 @@
+"""The part of the screen that looks: which moment of a run is shown, how much of it, and how often it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Protocol, cast
+
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Grid
+from textual.events import Click, Event, Key, MouseScrollDown, MouseScrollUp, Resize
+from textual.screen import Screen
+from textual.widgets import Static
+
+from fwtui.tui import chart, commands, palettes, ranking
+from fwtui.tui.cells import Canvas, CellGrid
+from fwtui.tui.config import Config
+from fwtui.tui.footer import FooterLine
+from fwtui.tui.lane_pane import LanePane, PaneData, chart_cells, rows_of
+from fwtui.tui.layout import LEAST_HEIGHT, LEAST_WIDTH, Layout, arrange
+from fwtui.tui.pace import Pace, is_behind
+from fwtui.tui.theme import THEMES, Theme, detect
+from fwtui.tui.window import Window
+from fwtui.view.clock import Clock
+from fwtui.view.frame import Frame
+from fwtui.view.session import Session
+from fwtui.view.units import show
+
+ROWS_AROUND = 3
+"""Rows that are no lane's: the ranking, the notice, the keys."""
+
+
+class FollowsFrame(Protocol):
+    """A screen above the main one that is drawn anew with each frame."""
+
+    def follow(self) -> None:
+        """Draw the app's frame."""
+
+
+class ViewApp(App[str]):
+    """The main screen over one run.
+
+    Args:
+        session: the open run.
+        at_ns: show this moment and nothing later; None: the newest.
+        theme: how the terminal is drawn on; by default as it says.
+        clock: the moving moment of a replay.
+        config: the user's configuration.
+    """
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "f12"  # ctrl+p and / stand in the table of commands
+    TITLE = "fwtui"
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(
+        self,
+        session: Session,
+        at_ns: int | None = None,
+        theme: Theme | None = None,
+        clock: Clock | None = None,
+        config: Config | None = None,
+    ) -> None:
+        self.config = config or Config()
+        self.cell_theme = theme or detect()
+        super().__init__()
+        for binding in commands.bindings(self.config.commands):
+            keys = binding.key.split(",")
+            for key in keys:
+                self._bindings.bind(
+                    key, binding.action, binding.description, binding.show, binding.key_display, binding.priority
+                )
+        palettes.register(self)
+        self.theme = palettes.textual_name(self.cell_theme.name)
+        self.session = session
+        self.clock = clock
+        self.fixed_ns = at_ns
+        self.view_end_ns: int | None = None
+        """The moment held while looking at history, or while the view is paused; None: the newest."""
+        self.paused = False
+        self.zoom: int | None = None
+        """Index into the zoom levels; None: as wide as the run, up to a minute."""
+        self.fit_all = False
+        """Whether the whole run is to fit, however long it lasts."""
+        self.focused_lane = 0
+        self.shared = True
+        self.logarithmic = False
+        self.top_ms: float | None = None
+        self.cell_s = 0.5
+        self.pace = Pace(self.config.fps or 4.0)
+        self.layout_now = Layout(1, 1, (0,), 0, 1)
+        self._drawn: tuple[int, tuple[int, int]] | None = None
+        self._redraw = True
+        self.frame: Frame = session.frame(self._newest_ns())
+
+    def compose(self) -> ComposeResult:
+        yield CellGrid(self.cell_theme, id="ranking")
+        with Grid(id="lanes"):
+            for lane in self.frame.lanes:
+                yield LanePane(self.cell_theme, lane.index)
+        yield Static("", id="notice", markup=False)
+        yield FooterLine(self.cell_theme, id="keys")
+
+    def on_mount(self) -> None:
+        self.pace.watch(self._driver)
+        self._arrange()
+        self.redraw_soon()
+        for problem in self.config.problems:
+            self.notify(problem, severity="warning", markup=False)
+        if self.fixed_ns is None:
+            self._slow = self.set_interval(1 / self.pace.fps, self.tick)
+            self._fast = self.set_interval(self.pace.fast_interval_s, self._fast_tick, pause=True)
+
+    def on_resize(self, event: Resize) -> None:
+        self._arrange()
+        self.redraw_soon()
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key):
+            self.pace.key()
+            self._hurry()
+        await super().on_event(event)
+
+    @property
+    def main(self) -> Screen[object]:
+        """The screen with the lanes, whatever lies on it."""
+        return self.screen_stack[0]
+
+    # -- frames
+
+    def redraw_soon(self) -> None:
+        """Draw once the layout is settled, even if no time has passed."""
+        self._redraw = True
+        self.call_after_refresh(self.tick)
+
+    def tick(self) -> None:
+        """Read what is new and, unless the terminal is behind, draw the moment."""
+        changed = self.session.poll()
+        at_ns = self._moment_ns()
+        shown = (at_ns, (self.size.width, self.size.height))
+        if not changed and not self._redraw and self._drawn == shown:
+            return
+        if is_behind(self._driver):
+            self.pace.skipped += 1
+            return
+        if len(self.session.logs) > len(self.main.query(LanePane)):
+            self._add_panes()
+        self._redraw, self._drawn = False, shown
+        self.frame = self.session.frame(at_ns)
+        self._draw(at_ns)
+        for screen in self.screen_stack[1:]:
+            if hasattr(screen, "follow"):
+                cast(FollowsFrame, screen).follow()
+        self.pace.drew()
+        self._hurry()
+
+    def _fast_tick(self) -> None:
+        self.tick()
+        if not self.pace.hurries(self._stall_grows()):
+            self._fast.pause()
+
+    def _hurry(self) -> None:
+        """Draw more often while something moves fast."""
+        if self.fixed_ns is None and hasattr(self, "_fast") and self.pace.hurries(self._stall_grows()):
+            self._fast.resume()
+
+    def _stall_grows(self) -> bool:
+        return self.view_end_ns is None and any(lane.current_stall for lane in self.frame.lanes)
+
+    def _newest_ns(self) -> int:
+        """The newest moment that may be shown."""
+        if self.clock is not None:
+            return self.clock.now_ns()
+        return self.session.newest_ns if self.fixed_ns is None else self.fixed_ns
+
+    def _moment_ns(self) -> int:
+        return self._newest_ns() if self.view_end_ns is None else self.view_end_ns
+
+    @property
+    def moment_ns(self) -> int:
+        """The moment shown."""
+        return self._moment_ns()
+
+    # -- places
+
+    def _arrange(self) -> None:
+        """Put the panes where the layout says."""
+        width, height = self.size
+        count = len(self.frame.lanes)
+        self.layout_now = arrange(width, height - ROWS_AROUND, count, self.focused_lane)
+        grid = self.main.query_one("#lanes", Grid)
+        grid.styles.grid_size_columns = self.layout_now.columns
+        grid.styles.grid_size_rows = self.layout_now.rows
+        for pane in self.main.query(LanePane):
+            pane.display = pane.index in self.layout_now.lanes
+
+    def _add_panes(self) -> None:
+        """Lanes that were started while the screen is open get their panes."""
+        grid = self.main.query_one("#lanes", Grid)
+        for index in range(len(self.main.query(LanePane)), len(self.session.logs)):
+            grid.mount(LanePane(self.cell_theme, index))
+        self.call_after_refresh(self._arrange)
+        self.redraw_soon()
+
+    # -- drawing
+
+    def _draw(self, at_ns: int) -> None:
+        main = self.main
+        line = main.query_one("#ranking", CellGrid)
+        width, height = self.size
+        canvas = Canvas(1, line.size.width)
+        if width < LEAST_WIDTH or height < LEAST_HEIGHT:
+            canvas.put(0, 0, "too small", "warn")
+            line.show(canvas)
+            return
+        moment, marked = self._moment()
+        ranking.draw(canvas, self.frame, moment, marked)
+        line.show(canvas)
+        notice = main.query_one("#notice", Static)
+        text = self.cell_theme.words(self._notice())
+        if str(notice.content) != text:
+            notice.update(text)
+        main.query_one(FooterLine).draw(self.config.commands, self.cost_words())
+        self._draw_lanes(main, at_ns)
+
+    def _moment(self) -> tuple[str, bool]:
+        """The moment in words, and whether it must be read: it is not the newest."""
+        elapsed = show(self.frame.elapsed_s, "s")
+        if self.clock is not None:
+            speed = f"replay {self.clock.speed:g}x" if self.clock.playing else "paused"
+            return f"{speed} at {elapsed}", True
+        if self.paused:
+            return f"paused at {elapsed}", True
+        if self.view_end_ns is not None:
+            return f"at {elapsed}", True
+        return (elapsed if self.frame.live else f"{self.frame.status} · {elapsed}"), False
+
+    def _notice(self) -> str:
+        """The line above the keys: what must be known now, else the verdict in words."""
+        if self.frame.notice:
+            return self.frame.notice
+        if self.frame.schedule == "together" and self.frame.live:
+            return "the lanes share the machine: they slow each other"
+        return self.frame.headline
+
+    def cost_words(self) -> str:
+        """What the screen itself takes of the machine."""
+        cost = self.pace.cost()
+        if cost is None:
+            return ""
+        cpu, sent, fps = cost
+        return f"screen {cpu * 100:.0f} % cpu · {sent / 1000:.1f} kB/s · {fps:.0f} fps"
+
+    def _draw_lanes(self, main: Screen[object], at_ns: int) -> None:
+        panes = [pane for pane in main.query(LanePane) if pane.display and pane.size.width]
+        if not panes:
+            return
+        cells = chart_cells(min(pane.size.width for pane in panes))
+        self.cell_s = self.cell_s_for(cells)
+        medians = [lane.step_ms.median for lane in self.frame.lanes if lane.step_ms is not None]
+        self.top_ms = chart.top_of(medians, self.top_ms)
+        rows = frozenset().union(*(rows_of(self.frame.lanes[pane.index]) for pane in panes))
+        for pane in panes:
+            lane = self.frame.lanes[pane.index]
+            window = Window(self.session, pane.index, at_ns, cells, self.cell_s)
+            pane.update(
+                PaneData(
+                    lane=lane,
+                    window=window,
+                    scale=self.scale_of(lane.step_ms.median if lane.step_ms else None),
+                    focused=pane.index == self.focused_lane and len(self.frame.lanes) > 1,
+                    rows=rows,
+                    page=self._page(pane.index),
+                )
+            )
+
+    def _page(self, index: int) -> str:
+        if self.layout_now.pages < 2 or index != self.layout_now.lanes[-1]:
+            return ""
+        return f"{self.layout_now.page + 1}/{self.layout_now.pages} tab"
+
+    def cell_s_for(self, cells: int) -> float:
+        """Seconds a cell: as zoomed, else so that the run fits; a live run scrolls once it is longer than a minute."""
+        if self.zoom is not None and not self.fit_all:
+            return chart.STEPS_S[self.zoom]
+        moving = self.frame.live or self.clock is not None
+        elapsed = self.frame.elapsed_s if self.fit_all or not moving else min(self.frame.elapsed_s, 60.0)
+        return next((step for step in chart.STEPS_S[1:] if step * cells >= elapsed), chart.STEPS_S[-1])
+
+    def scale_of(self, own_median_ms: float | None) -> chart.Scale | None:
+        """The y axis of a lane."""
+        top = self.top_ms
+        if not self.shared and own_median_ms is not None:
+            top = chart.top_of([own_median_ms], None)
+        if top is None:
+            return None
+        return chart.Scale(top * 3, top / 300) if self.logarithmic else chart.Scale(top)
+
+    # -- the mouse
+
+    def on_click(self, event: Click) -> None:
+        if isinstance(event.widget, LanePane):
+            self.action_focus_lane(event.widget.index)
+            if event.chain == 2:
+                self.run_action_soon("maximise")
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        self.action_zoom(-1)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        self.action_zoom(1)
+
+    def run_action_soon(self, action: str) -> None:
+        """Run an action after the present message."""
+        self.call_later(self.run_action, action)
+
+    # -- commands that change what is looked at
+
+    def action_pause(self) -> None:
+        """Hold the view, never the training."""
+        if self.clock is not None:
+            self.clock.toggle()
+            self.paused = not self.clock.playing
+        else:
+            self.paused = not self.paused
+            self.view_end_ns = self._moment_ns() if self.paused else None
+        self._redraw_now()
+
+    def action_one_frame(self) -> None:
+        """Hold, and go on by one step in a replay, by one column otherwise."""
+        self.paused = True
+        if self.clock is not None:
+            self.clock.step(1)
+        else:
+            moment = self._moment_ns()
+            self.view_end_ns = min(self._newest_ns(), moment + int(self.cell_s * 1e9)) if moment else moment
+        self._redraw_now()
+
+    def action_next_lane(self) -> None:
+        self.action_focus_lane((self.focused_lane + 1) % len(self.frame.lanes))
+
+    def action_previous_lane(self) -> None:
+        self.action_focus_lane((self.focused_lane - 1) % len(self.frame.lanes))
+
+    def action_focus_lane(self, index: int) -> None:
+        """Focus a lane; its page is shown."""
+        if index < len(self.frame.lanes):
+            before, self.focused_lane = self.layout_now, index
+            self._arrange()
+            if self.layout_now.lanes != before.lanes:
+                self.redraw_soon()
+            else:
+                self._redraw_now()
+
+    def action_history(self, direction: int) -> None:
+        """A quarter of the window back or on."""
+        cells = chart_cells(self.size.width // self.layout_now.columns)
+        self.go_to(self._moment_ns() + int(direction * self.cell_s * 1e9 * max(4, cells) / 4))
+
+    def go_to(self, moment_ns: int) -> None:
+        """Look at a moment; at the newest one the view goes on."""
+        moment_ns = max(self.session.start_ns, moment_ns)
+        if self.clock is not None:
+            self.clock.seek(moment_ns)
+        elif moment_ns >= self._newest_ns():
+            self.paused, self.view_end_ns = False, None
+        else:
+            self.view_end_ns = moment_ns
+        self._redraw_now()
+
+    def action_oldest(self) -> None:
+        self.go_to(self.session.start_ns + int(self.cell_s * 1e9 * 10))
+
+    def action_live(self) -> None:
+        self.go_to(self.session.newest_ns)
+
+    def action_zoom(self, direction: int) -> None:
+        now = chart.STEPS_S.index(self.cell_s)
+        self.zoom, self.fit_all = min(len(chart.STEPS_S) - 1, max(0, now + direction)), False
+        self._redraw_now()
+
+    def action_whole_run(self) -> None:
+        self.fit_all = not self.fit_all
+        self._redraw_now()
+
+    def action_speed(self, direction: int) -> None:
+        """Replay faster or slower."""
+        if self.clock is None:
+            self.notify("only a replay has a speed: fwtui replay", markup=False)
+            return
+        self.clock.speed = self.clock.speed * 2.0**direction
+        self._redraw_now()
+
+    def action_shared_scale(self) -> None:
+        self.shared = not self.shared
+        self._redraw_now()
+
+    def action_log_scale(self) -> None:
+        self.logarithmic = not self.logarithmic
+        self._redraw_now()
+
+    def action_next_theme(self) -> None:
+        """The next theme; the terminal's own abilities are not asked."""
+        name = THEMES[(THEMES.index(self.cell_theme.name) + 1) % len(THEMES)]
+        self.cell_theme = Theme(name, self.cell_theme.ascii_only)
+        self.theme = palettes.textual_name(name)
+        for screen in self.screen_stack:
+            for grid in screen.query(CellGrid):
+                grid.cell_theme = self.cell_theme
+                grid.refresh()
+        self.redraw_soon()
+        self.notify(f"theme {name}", markup=False, timeout=2)
+
+    def _redraw_now(self) -> None:
+        self._redraw = True
+        self.tick()
+
+    def commands_shown(self) -> Iterable[commands.Command]:
+        """The table of commands with the user's keys."""
+        return self.config.commands
+
+    def _begin_update(self) -> None:
+        if self.config.sync:
+            super()._begin_update()
+
+    def _end_update(self) -> None:
+        if self.config.sync:
+            super()._end_update()
