@@ -1,0 +1,162 @@
+"""What the experiments say: verdicts, shares of the gap, whether effects add up, and the one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCost, Together
+from fwtui.explain.effects import half_width, quotient, total
+
+SMALL_SHARE = 0.05
+"""What is smaller than this share of the gap explains nothing; no experiment is run on to see it."""
+FINE = 0.15
+"""An effect is measured well enough when half of its interval is less than this share of it, or of the gap."""
+
+
+def judge(effect: Measured | None, gap: Measured) -> str:
+    """`proven`, `no effect`, `makes it worse` or `undecided`, for an effect in the unit of the gap."""
+    if effect is None or effect.ci95 is None:
+        return "undecided"
+    low, high = effect.ci95
+    small = SMALL_SHARE * abs(gap.value)
+    if -small <= low and high <= small:
+        return "no effect"
+    if low > 0 and effect.value > small:
+        return "proven"
+    if high < 0 and effect.value < -small:
+        return "makes it worse"
+    return "undecided"
+
+
+def decided(effect: Measured | None, gap: Measured) -> bool:
+    """Whether measuring on would change nothing that matters."""
+    word = judge(effect, gap)
+    if effect is None or word == "undecided":
+        return False
+    return word == "no effect" or half_width(effect) <= FINE * max(abs(effect.value), abs(gap.value) / 2)
+
+
+def order(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
+    """Proven ones first, the largest effect before the others; what was not tried comes last."""
+    rank = ("proven", "undecided", "no effect", "makes it worse", "failed", "not tried")
+
+    def key(experiment: Experiment) -> tuple[int, float]:
+        return rank.index(experiment.verdict), -(experiment.effect_ms.value if experiment.effect_ms else -math.inf)
+
+    return tuple(sorted(experiments, key=key))
+
+
+def fixes(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """The proven changes that one would keep, the largest first."""
+    return [item for item in order(experiments) if item.verdict == "proven" and item.fix and item.kind != "batch sizes"]
+
+
+def add_up(joint: Measured | None, parts: Sequence[Measured], gap: Measured) -> tuple[Measured | None, bool | None]:
+    """(the parts' sum, whether the joint effect is that sum); None where it is not known."""
+    if not parts:
+        return None, None
+    added = total(parts)
+    if joint is None or joint.ci95 is None or added.ci95 is None:
+        return added, None
+    apart = abs(joint.value - added.value)
+    return added, apart <= max(math.hypot(half_width(joint), half_width(added)), SMALL_SHARE * abs(gap.value))
+
+
+def fixed_cost_effect(slower: StepCost, faster: StepCost) -> Measured:
+    """How much more a step of the slower lane costs whatever its batch size, ms."""
+    minus = Measured(-faster.fixed_ms.value, faster.fixed_ms.ci95 and _negative(faster.fixed_ms.ci95))
+    return total([slower.fixed_ms, minus])
+
+
+def _negative(interval: tuple[float, float]) -> tuple[float, float]:
+    return -interval[1], -interval[0]
+
+
+def concluded(explanation: Explanation) -> Explanation:
+    """The explanation with its experiments in order, their shares of the gap, and its sentence."""
+    gap = explanation.gap_ms
+    shared = [
+        replace(item, share_of_gap=quotient(item.effect_ms, gap) if item.effect_ms and gap else None)
+        for item in explanation.experiments
+    ]
+    whole = replace(explanation, experiments=order(shared))
+    return replace(whole, sentence=sentence(whole))
+
+
+def sentence(explanation: Explanation) -> str:
+    """The answer in words."""
+    ratio, gap = explanation.ratio, explanation.gap_ms
+    if ratio is None or gap is None:
+        return ""
+    head = f"{explanation.slower} takes {_times(ratio)} as long as {explanation.faster}"
+    if gap.ci95 is None or gap.ci95[0] <= 0:
+        return f"no difference between {explanation.slower} and {explanation.faster} was measured, so nothing is to explain"
+    proven = [item for item in explanation.experiments if item.verdict == "proven" and item.share_of_gap]
+    if not proven:
+        return f"{head}: no cause is proven yet" if explanation.status == "running" else f"{head}: {_nothing(explanation)}"
+    parts = [_part(item, explanation) for item in proven[:3]]
+    return f"{head}: {'; '.join(parts)}{_rest(proven, explanation)}"
+
+
+def _nothing(explanation: Explanation) -> str:
+    tried = [item for item in explanation.experiments if item.verdict not in ("not tried", "failed")]
+    if not tried:
+        return "nothing that can be changed from outside applies to it"
+    return f"none of the {len(tried)} changes that were tried is proven to close it"
+
+
+def _part(item: Experiment, explanation: Explanation) -> str:
+    assert item.share_of_gap is not None
+    text = f"{_share(item.share_of_gap)} of the gap is {item.cause}"
+    if item.kind == "batch sizes":
+        return f"{text} (a line over the batch sizes)"
+    after = after_change(explanation.ratio, item.speedup)
+    gone = f"gone with `{item.changed}`" if item.fix else f"measured with `{item.changed}`"
+    return f"{text} ({gone}: {_times(after)})" if after else f"{text} ({gone})"
+
+
+def after_change(before: Measured | None, speedup: Measured | None) -> Measured | None:
+    """The ratio that is left when one lane runs `speedup` times as fast; errors independent, on the logarithm."""
+    if before is None or speedup is None:
+        return None
+    value = before.value / speedup.value
+    if before.ci95 is None or speedup.ci95 is None:
+        return Measured(value)
+    wide = math.hypot(*(math.log(item.ci95[1] / item.ci95[0]) / 2 for item in (before, speedup) if item.ci95))
+    return Measured(value, (value * math.exp(-wide), value * math.exp(wide)))
+
+
+def _rest(proven: Sequence[Experiment], explanation: Explanation) -> str:
+    joint = explanation.together
+    shares = sum(item.share_of_gap.value for item in proven[:3] if item.share_of_gap)
+    if joint is not None and joint.share_of_gap is not None and len(joint.factors) > 1:
+        adds = {True: "they add up", False: "they do not add up", None: "whether they add up is not decided"}
+        ratio = f" ({_times(joint.ratio)} {explanation.faster}'s)" if joint.ratio else ""
+        return f"; the two largest together close {_share(joint.share_of_gap)}{ratio}: {adds[joint.additive]}"
+    if len(proven) > 1 and shares > 1 + SMALL_SHARE:
+        return "; the shares overlap"
+    return f"; {1 - shares:.0%} is not explained".replace("%", " %") if shares < 1 - SMALL_SHARE else ""
+
+
+def _share(share: Measured) -> str:
+    text = f"{share.value * 100:.0f} %"
+    return f"{text} [{share.ci95[0] * 100:.0f}, {share.ci95[1] * 100:.0f}]" if share.ci95 else text
+
+
+def _times(ratio: Measured) -> str:
+    text = f"{ratio.value:.2f}x"
+    return f"{text} [{ratio.ci95[0]:.2f}, {ratio.ci95[1]:.2f}]" if ratio.ci95 else text
+
+
+def joined(joint: Together, parts: Sequence[Experiment], gap: Measured) -> Together:
+    """The joint experiment with what it says about its parts."""
+    effects = [item.effect_ms for item in parts if item.effect_ms]
+    added, additive = add_up(joint.effect_ms, effects, gap)
+    return replace(
+        joint,
+        sum_ms=added,
+        additive=additive if len(effects) > 1 else None,
+        share_of_gap=quotient(joint.effect_ms, gap) if joint.effect_ms else None,
+    )

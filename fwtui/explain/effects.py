@@ -1,0 +1,152 @@
+"""The statistics of an experiment: two lanes that took turns, compared turn by turn.
+
+Turns pair by time, so what the machine did to one it did to the other. The effect is the Hodges-Lehmann estimate of the
+paired differences with the exact interval of Wilcoxon's signed-rank test (Hollander, Wolfe and Chicken, "Nonparametric
+Statistical Methods", 3rd ed., 2014, sections 3.2 and 3.3): it needs no normal distribution, and one disturbed turn in
+ten does not move it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from fwtui.analysis.explanation import Measured
+
+LEAST_PAIRS = 6
+"""With fewer pairs no interval of 95 % exists: 2 of the 2^5 signs are more than 5 %."""
+_EXACT_UP_TO = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """A lane's turns: columns of the same length."""
+
+    time_ns: np.ndarray
+    """The middle of each turn's counted steps."""
+    ms: np.ndarray
+    """Median time of an update in the turn."""
+
+    def __len__(self) -> int:
+        return len(self.ms)
+
+    def scaled(self, factor: float) -> Turns:
+        """The same turns with their times multiplied."""
+        return Turns(self.time_ns, self.ms * factor)
+
+
+def turns(step_ms: np.ndarray, block: np.ndarray, end_ns: np.ndarray) -> Turns:
+    """The turns of counted steps, given as columns of the same length."""
+    if not len(step_ms):
+        return Turns(np.empty(0), np.empty(0))
+    edges = np.flatnonzero(np.diff(block)) + 1
+    times = [float(np.median(part)) for part in np.split(end_ns, edges)]
+    return Turns(np.array(times), np.array([float(np.median(part)) for part in np.split(step_ms, edges)]))
+
+
+def pair(one: Turns, other: Turns) -> tuple[np.ndarray, np.ndarray]:
+    """The times in ms of neighbouring turns of two lanes; a turn without a neighbour is left out."""
+    gaps = np.concatenate([np.diff(one.time_ns), np.diff(other.time_ns)])
+    limit = 1.5 * float(np.median(gaps)) if len(gaps) else math.inf
+    first, second, i, j = [], [], 0, 0
+    while i < len(one) and j < len(other):
+        apart = one.time_ns[i] - other.time_ns[j]
+        if abs(apart) <= limit:
+            first.append(one.ms[i])
+            second.append(other.ms[j])
+            i, j = i + 1, j + 1
+        elif apart < 0:
+            i += 1
+        else:
+            j += 1
+    return np.array(first), np.array(second)
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> Measured | None:
+    """`one - other` of paired values; None of none."""
+    return hodges_lehmann(one - other)
+
+
+def ratio(one: np.ndarray, other: np.ndarray) -> Measured | None:
+    """`one / other` of paired positive values; None of none."""
+    fine = (one > 0) & (other > 0)
+    logs = hodges_lehmann(np.log(one[fine] / other[fine]))
+    if logs is None:
+        return None
+    return Measured(math.exp(logs.value), logs.ci95 and (math.exp(logs.ci95[0]), math.exp(logs.ci95[1])))
+
+
+def hodges_lehmann(values: np.ndarray) -> Measured | None:
+    """The median of the means of all pairs of values, with its 95 % interval when there are LEAST_PAIRS of them."""
+    count = len(values)
+    if not count:
+        return None
+    rows, columns = np.triu_indices(count)
+    means = np.sort((values[rows] + values[columns]) / 2)
+    if count < LEAST_PAIRS:
+        return Measured(float(np.median(means)))
+    outside = _critical(count)
+    return Measured(float(np.median(means)), (float(means[outside]), float(means[-1 - outside])))
+
+
+@cache
+def _critical(count: int) -> int:
+    """How many of the least means lie outside the interval: the greatest k with P(W < k + 1) <= 0.025."""
+    if count > _EXACT_UP_TO:
+        mean = count * (count + 1) / 4
+        deviation = math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
+        return max(0, math.floor(mean - 1.96 * deviation - 0.5))
+    ways = np.zeros(count * (count + 1) // 2 + 1)
+    ways[0] = 1.0
+    for rank in range(1, count + 1):
+        shifted = np.zeros_like(ways)
+        shifted[rank:] = ways[:-rank]
+        ways = ways + shifted
+    below = np.cumsum(ways) / 2.0**count
+    return max(0, int(np.searchsorted(below, 0.025, side="right")) - 1)
+
+
+def half_width(measured: Measured) -> float:
+    """Half of the interval; infinite without one."""
+    return (measured.ci95[1] - measured.ci95[0]) / 2 if measured.ci95 else math.inf
+
+
+def quotient(above: Measured, below: Measured) -> Measured | None:
+    """One over the other, their errors taken as independent (first-order propagation)."""
+    if not below.value:
+        return None
+    value = above.value / below.value
+    half = math.hypot(half_width(above) / below.value, value * half_width(below) / below.value)
+    return Measured(value, (value - half, value + half) if math.isfinite(half) else None)
+
+
+def total(parts: Sequence[Measured]) -> Measured:
+    """The sum, the errors taken as independent."""
+    value = sum(part.value for part in parts)
+    half = math.hypot(*(half_width(part) for part in parts))
+    return Measured(value, (value - half, value + half) if math.isfinite(half) else None)
+
+
+def line(sizes: Sequence[float], rounds: np.ndarray) -> tuple[Measured, Measured] | None:
+    """A straight line through step times at several batch sizes.
+
+    Least squares with weights of 1 / size, so that the relative error counts; each round of turns is fitted on its own,
+    and the intervals are those of the rounds' fits.
+
+    Args:
+        sizes: (sizes,) samples a step.
+        rounds: (rounds, sizes) ms; a row is one round of turns.
+
+    Returns:
+        (ms at size 0, ms a sample); None without a round or with fewer than two sizes.
+    """
+    if len(rounds) == 0 or len(set(sizes)) < 2:
+        return None
+    weight = 1 / np.asarray(sizes, dtype=float)
+    fits = np.array([np.polyfit(sizes, row, 1, w=weight) for row in rounds])
+    fixed, slope = hodges_lehmann(fits[:, 1]), hodges_lehmann(fits[:, 0])
+    return (fixed, slope) if fixed and slope else None

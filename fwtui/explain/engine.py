@@ -1,0 +1,373 @@
+"""Explains one gap: plans experiments, makes them while the budget lasts, and keeps `explain.json` up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCost, Together, to_json
+from fwtui.analysis.results import Finding
+from fwtui.explain import answer, effects, plan
+from fwtui.explain.experiment import Launch, Seen, conduct, samples_of, seen
+from fwtui.explain.factors import SWEEP
+from fwtui.explain.plan import Candidate
+from fwtui.explain.subjects import Setting, Subject, run_argv, subject
+from fwtui.recording.run_folder import EXPLAIN, RunFolder, write_json
+from fwtui.view.session import Session
+
+TRAINING_S = 16.0
+"""The longest that an experiment of two lanes trains; more lanes get more."""
+MEASURING_S = 9.0
+"""What an experiment usually trains before it is decided."""
+START_GUESS_S = 6.0
+
+Show = Callable[[Explanation], None]
+
+
+class NothingToExplain(Exception):
+    """The run has no pair of lanes with steps; the message is one sentence."""
+
+
+class Engine:
+    """One explanation, from a recorded comparison to its answer.
+
+    Args:
+        folder: the baseline comparison; its `explain.json` is written here.
+        setting: what all experiments share.
+        launch: starts a run.
+        budget_s: the time for experiments, seconds.
+        show: called with the explanation so far, a few times a second.
+        spent_s: what of the budget is spent already.
+    """
+
+    def __init__(
+        self, folder: RunFolder, setting: Setting, launch: Launch, budget_s: float, show: Show, spent_s: float = 0.0
+    ) -> None:
+        self._folder, self._setting, self._launch, self._show = folder, setting, launch, show
+        self._budget_s, self._began = budget_s, time.monotonic() - spent_s
+        self._start_s = START_GUESS_S
+        self.slower, self.faster, findings, self.result = self._open()
+        self._findings = findings
+        reference = self.result.baseline
+        lane = self.slower if self.slower.name == reference else self.faster
+        self._reference_samples = lane.samples
+
+    def _open(self) -> tuple[Subject, Subject, Sequence[Finding], Explanation]:
+        session = Session(self._folder)
+        try:
+            return open_pair(session, self._budget_s)
+        finally:
+            session.close()
+
+    def explain(self) -> Explanation:
+        """Make the experiments; an interruption ends them and keeps what was found."""
+        queue = self._queue()
+        self.result = replace(self.result, planned=len(queue))
+        try:
+            if self._gap.ci95 is not None and self._gap.ci95[0] > 0:
+                self._save()
+                self._work(queue)
+            return self._end("done")
+        except KeyboardInterrupt:
+            return self._end("stopped")
+        except Exception:
+            self._end("failed")
+            raise
+
+    @property
+    def _gap(self) -> Measured:
+        assert self.result.gap_ms is not None
+        return self.result.gap_ms
+
+    def _queue(self) -> list[Candidate | None]:
+        """The experiments to make, None standing for the batch sizes."""
+        queue: list[Candidate | None] = list(plan.candidates(self.slower, self.faster, self._findings, self._setting))
+        if plan.sweep(self.slower, self.faster, self._setting) is not None:
+            place = sum(candidate is not None and candidate.worth >= SWEEP.worth for candidate in queue)
+            queue.insert(place, None)
+        return queue
+
+    def _work(self, queue: Sequence[Candidate | None]) -> None:
+        for item in queue:
+            lanes = 2 if item is not None else 6
+            if self._left_s() < self._cost_s(lanes) + (self._cost_s(3) if self._fixes() else 0.0):
+                self._add(self._not_tried(item))
+            elif item is None:
+                self._sweep()
+            else:
+                self._add(self._try(item))
+            self.result = replace(self.result, done=self.result.done + 1)
+            self._save()
+        if self._fixes() and self._left_s() > self._cost_s(3):
+            self._together()
+
+    def _fixes(self) -> list[Experiment]:
+        return answer.fixes(self.result.experiments)
+
+    def _left_s(self) -> float:
+        return self._budget_s - (time.monotonic() - self._began)
+
+    def _cost_s(self, lanes: int) -> float:
+        """What an experiment is expected to take."""
+        return lanes * self._start_s + MEASURING_S * lanes / 2
+
+    def _run(
+        self, lanes: Sequence[Subject], now: str, judge: Callable[[Sequence[Seen]], bool]
+    ) -> tuple[list[Seen], str, str]:
+        """Run lanes in turns; (what is seen of them, the run's id, the command that does it again)."""
+        seconds = TRAINING_S * len(lanes) / 2
+        argv, places = run_argv(self._setting, lanes, seconds)
+        self.result = replace(self.result, now=now)
+        self._save()
+        folder = self._launch(argv)
+        began = time.monotonic()
+        looks = conduct(folder, places, seconds, judge, self._tick)
+        starts = [look.startup_s for look in looks if look.startup_s]
+        if starts:
+            self._start_s = (self._start_s + sum(starts) / len(starts)) / 2
+        del began
+        return looks, folder.id, command(argv, lanes)
+
+    def _scaled(self, look: Seen) -> effects.Turns:
+        """A lane's turns for the reference's number of samples."""
+        if look.samples and self._reference_samples:
+            return look.turns.scaled(self._reference_samples / look.samples)
+        return look.turns
+
+    def _effect(self, looks: Sequence[Seen]) -> tuple[Measured | None, Measured | None, int]:
+        """(ms saved, speed-up, pairs of turns) of the second lane against the first."""
+        before, after = effects.pair(self._scaled(looks[0]), self._scaled(looks[1]))
+        return effects.difference(before, after), effects.ratio(before, after), len(before)
+
+    def _try(self, item: Candidate) -> Experiment:
+        """One factor changed, against the unchanged lane."""
+        looks, run, again = self._run(
+            (item.lane, item.changed),
+            item.factor.cause,
+            lambda looks: answer.decided(self._effect(looks)[0], self._gap),
+        )
+        effect, speedup, pairs = self._effect(looks)
+        problem = _problem(looks, item)
+        return replace(
+            self._row(item),
+            verdict="failed" if problem else answer.judge(effect, self._gap),
+            reason=problem or _why(effect, pairs),
+            effect_ms=None if problem else effect,
+            speedup=None if problem else speedup,
+            turns=pairs,
+            run=run,
+            command=again,
+        )
+
+    def _row(self, item: Candidate) -> Experiment:
+        factor, means = item.factor, {"environment": "environment changed", "hook": "changed by a hook from outside"}
+        how = means.get(factor.kind)
+        return Experiment(
+            code=item.code,
+            factor=factor.name,
+            cause=factor.cause,
+            lane=item.lane.name,
+            changed=_changed_name(item),
+            kind=factor.kind,
+            tested=f"{item.lane.name} against {_changed_name(item)} in turns" + (f" ({how})" if how else ""),
+            change=factor.change,
+            fix=factor.fix,
+            verdict="not tried",
+        )
+
+    def _not_tried(self, item: Candidate | None) -> Experiment:
+        row = self._row(item) if item is not None else self._sweep_row()
+        return replace(row, reason="the budget was spent: a longer --budget tries it")
+
+    def _sweep_row(self) -> Experiment:
+        return Experiment(
+            code=SWEEP.code,
+            factor=SWEEP.name,
+            cause=SWEEP.cause,
+            lane=self.slower.name,
+            changed=self.slower.name,
+            kind="batch sizes",
+            tested="a line through both lanes' step times at three batch sizes",
+            change=SWEEP.change,
+            fix=False,
+            verdict="not tried",
+        )
+
+    def _sweep(self) -> None:
+        """Both lanes at three batch sizes, and a line through each."""
+        planned = plan.sweep(self.slower, self.faster, self._setting)
+        assert planned is not None
+        lanes, sizes = planned
+        looks, run, again = self._run(
+            lanes, SWEEP.cause, lambda looks: min(len(look.turns) for look in looks) >= effects.LEAST_PAIRS + 2
+        )
+        row = replace(self._sweep_row(), run=run, command=again)
+        costs = [_step_cost(lane.name, sizes, looks[place::2]) for place, lane in enumerate((self.slower, self.faster))]
+        problem = next((look.problem for look in looks if look.problem), None)
+        if problem or costs[0] is None or costs[1] is None:
+            self._add(replace(row, verdict="failed", reason=problem or "too few turns for a line"))
+            return
+        effect = answer.fixed_cost_effect(costs[0], costs[1])
+        self.result = replace(self.result, step_costs=(costs[0], costs[1]))
+        turns = min(len(look.turns) for look in looks)
+        self._add(replace(row, verdict=answer.judge(effect, self._gap), effect_ms=effect, turns=turns))
+
+    def _together(self) -> None:
+        """The two largest proven changes at once, or the one there is, beside the faster lane."""
+        rows = self._fixes()[:2]
+        found = {item.factor.name: item for item in self._queue() if item is not None}
+        items = [found[row.factor] for row in rows]
+        both = plan.combined(self.slower, items[0], items[1], self._setting) if len(items) > 1 else items[0].changed
+        if both is None:
+            reason = f"{rows[0].changed} and {rows[1].changed} cannot go together"
+            joint = Together(tuple(row.factor for row in rows), rows[0].changed, reason=reason)
+            self.result = replace(self.result, together=joint)
+            rows, both = rows[:1], items[0].changed
+        looks, run, again = self._run(
+            (self.slower, both, self.faster),
+            "the proven changes together",
+            lambda looks: len(looks[2].turns) >= effects.LEAST_PAIRS + 2
+            and answer.decided(self._effect(looks)[0], self._gap),
+        )
+        if any(look.problem for look in looks):
+            return
+        effect, speedup, pairs = self._effect(looks)
+        after, fast = effects.pair(self._scaled(looks[1]), self._scaled(looks[2]))
+        joint = Together(
+            factors=tuple(row.factor for row in rows),
+            changed=both.name,
+            effect_ms=effect,
+            speedup=speedup,
+            ratio=effects.ratio(after, fast),
+            turns=pairs,
+            run=run,
+            command=again,
+            reason=self.result.together.reason if self.result.together else None,
+        )
+        self.result = replace(self.result, together=answer.joined(joint, rows, self._gap))
+
+    def _add(self, experiment: Experiment) -> None:
+        self.result = answer.concluded(
+            replace(self.result, experiments=(*self.result.experiments, experiment), now=None)
+        )
+
+    def _tick(self) -> None:
+        self._show(self._timed())
+
+    def _timed(self) -> Explanation:
+        spent = time.monotonic() - self._began
+        return replace(self.result, spent_s=spent, left_s=max(0.0, self._budget_s - spent))
+
+    def _save(self) -> None:
+        """Write what is known; a full disk must not lose the experiment that runs."""
+        with contextlib.suppress(OSError):
+            write_json(self._folder.path / EXPLAIN, to_json(self._timed()))
+        self._tick()
+
+    def _end(self, status: str) -> Explanation:
+        self.result = answer.concluded(replace(self.result, status=status, now=None))
+        self._save()
+        return replace(self._timed(), left_s=None)
+
+
+def open_pair(session: Session, budget_s: float) -> tuple[Subject, Subject, Sequence[Finding], Explanation]:
+    """(slower lane, faster lane, the slower one's findings, the explanation to begin with) of a comparison.
+
+    Of several pairs it is the one with the widest gap.
+
+    Raises:
+        NothingToExplain: no two lanes have steps that count.
+    """
+    entries, frame = session.manifest["lanes"], session.frame()
+    looks = seen(session, range(len(entries)))
+    known = [index for index in range(len(entries)) if len(looks[index].turns)]
+    if len(known) < 2 or known[0] != 0:
+        raise NothingToExplain("there is no gap to explain: two lanes must have trained for a few turns")
+
+    def scaled(index: int) -> effects.Turns:
+        samples, reference = looks[index].samples, looks[0].samples
+        return looks[index].turns.scaled(reference / samples) if samples and reference else looks[index].turns
+
+    ratios = {index: effects.ratio(*effects.pair(scaled(index), scaled(0))) for index in known[1:]}
+    found = {index: ratio for index, ratio in ratios.items() if ratio is not None}
+    if not found:
+        raise NothingToExplain("there is no gap to explain: the lanes never trained in turns beside each other")
+    other = max(found, key=lambda index: max(found[index].value, 1 / found[index].value))
+    slow, fast = (other, 0) if found[other].value >= 1 else (0, other)
+    lanes = {
+        index: subject(
+            entries[index], frame.lanes[index].framework, {**looks[index].facts, "batch_size": looks[index].samples}
+        )
+        for index in (slow, fast)
+    }
+    pairs = effects.pair(scaled(slow), scaled(fast))
+    explanation = Explanation(
+        status="running",
+        slower=lanes[slow].name,
+        faster=lanes[fast].name,
+        baseline=lanes[0].name,
+        gap_ms=effects.difference(*pairs),
+        ratio=effects.ratio(*pairs),
+        budget_s=budget_s,
+    )
+    return lanes[slow], lanes[fast], frame.lanes[slow].findings, explanation
+
+
+def command(argv: Sequence[str], lanes: Sequence[Subject]) -> str:
+    """The command that does a run again, from any folder."""
+    text = f"fwtui run {shlex.join(argv)}"
+    return f"cd {shlex.quote(os.getcwd())} && {text}" if any(lane.kind == "command" for lane in lanes) else text
+
+
+def _changed_name(item: Candidate) -> str:
+    """The changed lane as people read it: what was changed in its environment stands before it."""
+    if item.factor.kind != "environment":
+        return item.changed.name
+    new = {key: value for key, value in item.changed.env.items() if item.lane.env.get(key) != value}
+    return " ".join([*(f"{key}={value}" for key, value in new.items()), item.lane.name])
+
+
+def _problem(looks: Sequence[Seen], item: Candidate) -> str | None:
+    """Why an experiment says nothing."""
+    for look in looks:
+        if look.problem:
+            return look.problem
+    if item.factor.hook and not _armed(looks[1].facts, item.factor.hook):
+        return "the hook found nothing to change in this program"
+    if not len(looks[1].turns):
+        return "the changed lane came to no steady step in its time"
+    return None
+
+
+def _armed(facts: dict[str, Any], hook: str) -> bool:
+    """Whether the guest says that it made the change."""
+    return hook in (facts.get("changes") or ())
+
+
+def _why(effect: Measured | None, pairs: int) -> str | None:
+    if effect is None or effect.ci95 is None:
+        return f"only {pairs} pairs of turns: at least {effects.LEAST_PAIRS} are needed"
+    return None
+
+
+def _step_cost(name: str, sizes: Sequence[int], looks: Sequence[Seen]) -> StepCost | None:
+    rounds = min(len(look.turns) for look in looks)
+    if rounds < effects.LEAST_PAIRS:
+        return None
+    import numpy as np
+
+    table = np.column_stack([look.turns.ms[-rounds:] for look in looks])
+    fit = effects.line(sizes, table)
+    if fit is None:
+        return None
+    fixed, slope = fit
+    interval = slope.ci95 and (slope.ci95[0] * 1e3, slope.ci95[1] * 1e3)
+    return StepCost(name, tuple(sizes), fixed, Measured(slope.value * 1e3, interval))
+
+
+__all__ = ["Engine", "NothingToExplain", "open_pair", "samples_of"]

@@ -1,0 +1,132 @@
+"""Runs one experiment: lanes in turns in a run of their own, until what they show is decided or their time is over."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fwtui.explain.effects import Turns, turns
+from fwtui.recording.control import ControlError, send
+from fwtui.recording.run_folder import RunFolder
+from fwtui.view.lane_log import LaneLog
+from fwtui.view.session import Session
+
+LOOK_S = 0.25
+JUDGE_S = 1.0
+STOP_LIMIT_S = 15.0
+LONGEST_START_S = 150.0
+DECIDED = "decided"
+
+Launch = Callable[[Sequence[str]], RunFolder]
+"""Starts `fwtui run` with these arguments, detached, and returns its run."""
+
+
+class ExperimentError(Exception):
+    """An experiment that could not be made; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A lane of an experiment, as far as it went."""
+
+    turns: Turns
+    """Times of one update."""
+    facts: dict[str, Any]
+    samples: float | None
+    """Samples of an update."""
+    startup_s: float | None
+    problem: str | None
+    """One sentence, when the lane ended with an error."""
+
+
+Judge = Callable[[Sequence[Seen]], bool]
+
+
+def conduct(folder: RunFolder, places: Sequence[int], limit_s: float, judge: Judge, tick: Callable[[], None]) -> list[Seen]:
+    """Stay with a run that was started until it is decided, and end it then.
+
+    Args:
+        folder: the run.
+        places: each asked-for lane's place in it.
+        limit_s: how long its lanes may train, seconds.
+        judge: whether what is seen is enough.
+        tick: called a few times a second.
+
+    Returns:
+        What is seen of the lanes, in the order of `places`.
+    """
+    session = Session(folder)
+    began = judged = time.monotonic()
+    try:
+        while session.live:
+            tick()
+            time.sleep(LOOK_S)
+            session.poll()
+            now = time.monotonic()
+            if now - judged < JUDGE_S:
+                continue
+            judged = now
+            lanes = seen(session, places)
+            if any(lane.problem for lane in lanes) or now - began > limit_s + LONGEST_START_S:
+                stop(folder, "an experiment's lane failed")
+            elif judge(lanes):
+                stop(folder, DECIDED)
+        session.poll()
+        return seen(session, places)
+    except BaseException:
+        stop(folder, "interrupted")
+        raise
+    finally:
+        session.close()
+
+
+def seen(session: Session, places: Sequence[int]) -> list[Seen]:
+    """What a session shows of its lanes now."""
+    return [_seen(session, place) for place in places]
+
+
+def _seen(session: Session, place: int) -> Seen:
+    log, entry = session.logs[place], session.manifest["lanes"][place]
+    started, first = entry.get("started_ns"), log.folder.first_step_ns
+    problem = None
+    if entry["status"] in ("failed", "killed"):
+        output = log.output_tail(1)
+        problem = entry.get("error") or f"{entry['name']} {entry['status']}" + (f": {output[-1].strip()}" if output else "")
+    return Seen(
+        turns=lane_turns(log),
+        facts=dict(log.facts),
+        samples=samples_of(log),
+        startup_s=(first - started) / 1e9 if first and started else None,
+        problem=problem,
+    )
+
+
+def lane_turns(log: LaneLog) -> Turns:
+    """The turns of a lane's counted steps."""
+    derived = log.derived()
+    counted, steps = derived.counted, derived.steps
+    per_update = steps.step_ns[counted] / 1e6 / steps.updates[counted]
+    return turns(per_update, derived.block[counted], steps.end_ns[counted])
+
+
+def samples_of(log: LaneLog) -> float | None:
+    """Samples of one update."""
+    facts, plan = log.facts, log.notes.plan
+    for value in (facts.get("batch_size"), plan.get("samples_per_step")):
+        if value:
+            return float(value)
+    if facts.get("samples_per_step"):
+        return float(facts["samples_per_step"]) / float(facts.get("steps_per_execution") or 1)
+    return None
+
+
+def stop(folder: RunFolder, reason: str) -> None:
+    """Ask a run to end and wait until it has."""
+    with contextlib.suppress(ControlError):
+        send(folder, {"do": "stop", "reason": reason})
+    deadline = time.monotonic() + STOP_LIMIT_S
+    while time.monotonic() < deadline and folder.read_manifest().get("ended_ns") is None:
+        time.sleep(0.05)
