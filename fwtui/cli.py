@@ -22,6 +22,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 COMMANDS = {
     "run": "train lanes side by side and show them live (the default)",
+    "explain": "find by experiments why one lane is slower, and prove the fix",
     "attach": "open the screen of a run that goes on, or is over",
     "report": "write a run's result as text, JSON, Markdown or CSV",
     "runs": "list the recorded runs, or remove some",

@@ -141,8 +141,6 @@ def from_json(value: Any) -> Explanation | None:
         return Explanation(
             **{
                 **_known(Explanation, value),
-                "gap_ms": _measured(value.get("gap_ms")),
-                "ratio": _measured(value.get("ratio")),
                 "experiments": tuple(_experiment(item) for item in value.get("experiments", ())),
                 "together": _together(value.get("together")),
                 "step_costs": tuple(_step_cost(item) for item in value.get("step_costs", ())),
@@ -153,8 +151,9 @@ def from_json(value: Any) -> Explanation | None:
 
 
 def _known(kind: Any, value: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that the dataclass has; a later version may write more."""
-    return {field.name: value[field.name] for field in dataclasses.fields(kind) if field.name in value}
+    """The entries that the dataclass has, measured ones made whole; a later version may write more."""
+    known = {field.name: value[field.name] for field in dataclasses.fields(kind) if field.name in value}
+    return {key: _measured(item) if key in _MEASURED else item for key, item in known.items()}
 
 
 def _measured(value: Any) -> Measured | None:
@@ -167,20 +166,18 @@ def _measured(value: Any) -> Measured | None:
     return Measured(number, (float(interval[0]), float(interval[1])) if interval else None)
 
 
-_MEASURED = ("effect_ms", "share_of_gap", "speedup", "sum_ms", "ratio")
+_MEASURED = ("gap_ms", "effect_ms", "share_of_gap", "speedup", "sum_ms", "ratio")
 
 
 def _experiment(value: Mapping[str, Any]) -> Experiment:
-    known = _known(Experiment, value)
-    return Experiment(**{key: _measured(item) if key in _MEASURED else item for key, item in known.items()})
+    return Experiment(**_known(Experiment, value))
 
 
 def _together(value: Any) -> Together | None:
     if value is None:
         return None
     known = _known(Together, value)
-    known["factors"] = tuple(known["factors"])
-    return Together(**{key: _measured(item) if key in _MEASURED else item for key, item in known.items()})
+    return Together(**{**known, "factors": tuple(known["factors"])})
 
 
 def _step_cost(value: Mapping[str, Any]) -> StepCost:

@@ -41,6 +41,9 @@ def lanes(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             entry["argv"] = [entry["python"], *_workload_argv(arguments, spec)]
         else:
             _complete_command(entry, chosen)
+    for text in arguments.env:
+        entry, name, value = _variable(text, entries)
+        entry["env"][name] = value
     return entries
 
 
@@ -185,6 +188,17 @@ def _pythons(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--python {text}: {path} is neither an interpreter nor an environment with one")
         found[lane] = python
     return found
+
+
+def _variable(text: str, entries: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], str, str]:
+    """(lane, variable, value) of `LANE:NAME=VALUE`; a lane's name may hold colons itself."""
+    for entry in sorted(entries, key=lambda entry: -len(entry["name"])):
+        if text.startswith(entry["name"] + ":"):
+            name, equals, value = text[len(entry["name"]) + 1 :].partition("=")
+            if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
+                return entry, name, value
+    names = ", ".join(entry["name"] for entry in entries)
+    raise UsageError(f"--env {text}: write LANE:NAME=VALUE with one of the lanes {names}")
 
 
 def _with_packages(lane: str, packages: Sequence[str], chosen: str | None) -> str:

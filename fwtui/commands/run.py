@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LANE=PATH",
         help="a lane's interpreter, or its environment's folder",
     )
+    add("--env", action="append", default=[], metavar="LANE:NAME=VALUE", help="a variable of a lane's environment")
     add("--headless", action="store_true", help="text instead of the screen")
     add("--json", metavar="FILE", help="write the report at the end; - is stdout, which then holds nothing else")
     add("--strict", action="store_true", help="exit 4 when the comparison is unfair")
@@ -118,6 +119,15 @@ def _raise(error: type[BaseException]) -> Callable[[int, FrameType | None], None
 
 
 _SIGNALS = {signal.SIGTERM: _raise(Terminated), signal.SIGHUP: _raise(Detached)}
+
+
+def make_folder(arguments: argparse.Namespace) -> RunFolder:
+    """The folder of a run that was asked for, ready for its recorder.
+
+    Raises:
+        UsageError: something asked for does not exist, or the folder cannot be made.
+    """
+    return _make_folder(arguments, lanes.workload_facts(arguments), lanes.lanes(arguments))
 
 
 def _make_folder(

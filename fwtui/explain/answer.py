@@ -92,10 +92,12 @@ def sentence(explanation: Explanation) -> str:
         return ""
     head = f"{explanation.slower} takes {_times(ratio)} as long as {explanation.faster}"
     if gap.ci95 is None or gap.ci95[0] <= 0:
-        return f"no difference between {explanation.slower} and {explanation.faster} was measured, so nothing is to explain"
+        return f"no difference between {explanation.slower} and {explanation.faster} was measured: nothing to explain"
     proven = [item for item in explanation.experiments if item.verdict == "proven" and item.share_of_gap]
     if not proven:
-        return f"{head}: no cause is proven yet" if explanation.status == "running" else f"{head}: {_nothing(explanation)}"
+        return (
+            f"{head}: no cause is proven yet" if explanation.status == "running" else f"{head}: {_nothing(explanation)}"
+        )
     parts = [_part(item, explanation) for item in proven[:3]]
     return f"{head}: {'; '.join(parts)}{_rest(proven, explanation)}"
 

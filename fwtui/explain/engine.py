@@ -13,7 +13,7 @@ from typing import Any
 from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCost, Together, to_json
 from fwtui.analysis.results import Finding
 from fwtui.explain import answer, effects, plan
-from fwtui.explain.experiment import Launch, Seen, conduct, samples_of, seen
+from fwtui.explain.experiment import Launch, Seen, conduct, seen
 from fwtui.explain.factors import SWEEP
 from fwtui.explain.plan import Candidate
 from fwtui.explain.subjects import Setting, Subject, run_argv, subject
@@ -125,12 +125,10 @@ class Engine:
         self.result = replace(self.result, now=now)
         self._save()
         folder = self._launch(argv)
-        began = time.monotonic()
         looks = conduct(folder, places, seconds, judge, self._tick)
         starts = [look.startup_s for look in looks if look.startup_s]
         if starts:
             self._start_s = (self._start_s + sum(starts) / len(starts)) / 2
-        del began
         return looks, folder.id, command(argv, lanes)
 
     def _scaled(self, look: Seen) -> effects.Turns:
@@ -231,8 +229,9 @@ class Engine:
         looks, run, again = self._run(
             (self.slower, both, self.faster),
             "the proven changes together",
-            lambda looks: len(looks[2].turns) >= effects.LEAST_PAIRS + 2
-            and answer.decided(self._effect(looks)[0], self._gap),
+            lambda looks: (
+                len(looks[2].turns) >= effects.LEAST_PAIRS + 2 and answer.decided(self._effect(looks)[0], self._gap)
+            ),
         )
         if any(look.problem for look in looks):
             return
@@ -368,6 +367,3 @@ def _step_cost(name: str, sizes: Sequence[int], looks: Sequence[Seen]) -> StepCo
     fixed, slope = fit
     interval = slope.ci95 and (slope.ci95[0] * 1e3, slope.ci95[1] * 1e3)
     return StepCost(name, tuple(sizes), fixed, Measured(slope.value * 1e3, interval))
-
-
-__all__ = ["Engine", "NothingToExplain", "open_pair", "samples_of"]

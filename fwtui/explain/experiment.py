@@ -45,7 +45,9 @@ class Seen:
 Judge = Callable[[Sequence[Seen]], bool]
 
 
-def conduct(folder: RunFolder, places: Sequence[int], limit_s: float, judge: Judge, tick: Callable[[], None]) -> list[Seen]:
+def conduct(
+    folder: RunFolder, places: Sequence[int], limit_s: float, judge: Judge, tick: Callable[[], None]
+) -> list[Seen]:
     """Stay with a run that was started until it is decided, and end it then.
 
     Args:
@@ -94,7 +96,9 @@ def _seen(session: Session, place: int) -> Seen:
     problem = None
     if entry["status"] in ("failed", "killed"):
         output = log.output_tail(1)
-        problem = entry.get("error") or f"{entry['name']} {entry['status']}" + (f": {output[-1].strip()}" if output else "")
+        problem = entry.get("error") or f"{entry['name']} {entry['status']}" + (
+            f": {output[-1].strip()}" if output else ""
+        )
     return Seen(
         turns=lane_turns(log),
         facts=dict(log.facts),

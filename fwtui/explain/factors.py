@@ -75,10 +75,17 @@ FACTORS: tuple[Factor, ...] = (
         drops=("per_sample",),
         findings=("input-bound",),
     ),
-    Factor("all-threads", "thread-setting", "the number of threads", "leave the thread count alone", drops=("threads",)),
+    Factor(
+        "all-threads", "thread-setting", "the number of threads", "leave the thread count alone", drops=("threads",)
+    ),
     Factor("usual-batch", "small-batch", "the batch size", "train with the usual batch size", drops=("batch_size",)),
     Factor(
-        "usual-precision", "precision-mismatch", "the precision", "use the same precision", drops=("precision",), worth=0.2
+        "usual-precision",
+        "precision-mismatch",
+        "the precision",
+        "use the same precision",
+        drops=("precision",),
+        worth=0.2,
     ),
     Factor("usual-layout", "layout-mismatch", "the memory layout", "use the same memory layout", drops=("layout",)),
     Factor(

@@ -57,6 +57,8 @@ class Setting:
     valid: Callable[[str], bool]
     """Whether a built-in lane of that spec exists."""
     gpu: bool = False
+    pythons: bool = False
+    """Whether interpreters were chosen by hand, so that they must be named again."""
 
 
 def subject(entry: Mapping[str, Any], framework: str, facts: Mapping[str, Any]) -> Subject:
@@ -88,7 +90,9 @@ def subject(entry: Mapping[str, Any], framework: str, facts: Mapping[str, Any]) 
     )
 
 
-def changed(lane: Subject, factor: Factor, setting: Setting, values: Mapping[str, Value] | None = None) -> Subject | None:
+def changed(
+    lane: Subject, factor: Factor, setting: Setting, values: Mapping[str, Value] | None = None
+) -> Subject | None:
     """The lane with a factor's change; None when the change does not apply to it or changes nothing.
 
     Args:
@@ -136,7 +140,7 @@ def run_argv(setting: Setting, lanes: Sequence[Subject], seconds: float) -> tupl
     argv += [f"{lane.name}={shlex.join(lane.words)}" for lane in commands]
     argv += ["--seconds", f"{seconds:g}"]
     for lane, name in zip(order, names, strict=True):
-        if lane.python:
+        if lane.python and setting.pythons:
             argv += ["--python", f"{name}={lane.python}"]
         for variable, value in lane.env.items():
             argv += ["--env", f"{name}:{variable}={value}"]

@@ -29,6 +29,8 @@ STACK_DUMP = "stack.txt"
 EVENTS = "events.log"
 NOTES = "notes.jsonl"
 FACTS = "facts.json"
+EXPLAIN = "explain.json"
+"""What experiments said about this run's gap: `fwtui.analysis.explanation`."""
 
 RUN_STATUSES = ("starting", "running", "finished", "failed", "stopped", "interrupted", "lost")
 """A run's status; `lost` is never written: it is what a run reads as whose recorder died without a word."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fwtui import __version__
+from fwtui.analysis.explanation import Explanation
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.reports.schema import LANE_STATUSES, SCHEMA_VERSION
 from fwtui.view.frame import Frame, LaneFrame
@@ -40,9 +41,40 @@ def report(frame: Frame) -> dict[str, Any]:
             },
             "lanes": [_lane(lane) for lane in frame.lanes],
             "comparison": frame.comparison,
+            "explanation": frame.explanation,
         }
     )
+    if frame.explanation is not None and value["comparison"]:
+        for pair in value["comparison"]["pairs"]:
+            pair["causes"] += _tested_causes(pair["lane"], frame.explanation)
     return value
+
+
+def _tested_causes(lane: str, explanation: Explanation) -> list[dict[str, Any]]:
+    """The causes that experiments measured, beside the parts by phase; `how` tells them apart."""
+    if lane not in (explanation.slower, explanation.faster) or lane == explanation.baseline:
+        return []
+    sign = 1 if lane == explanation.slower else -1
+    causes = []
+    for item in explanation.experiments:
+        if item.effect_ms is None:
+            continue
+        interval = item.effect_ms.ci95
+        causes.append(
+            {
+                "code": item.code,
+                "ms": sign * item.effect_ms.value,
+                "share_of_gap": item.share_of_gap.value if item.share_of_gap else None,
+                "ci95": interval and sorted(sign * bound for bound in interval),
+                "how": "experiment",
+                "verdict": item.verdict,
+                "cause": item.cause,
+                "change": item.change,
+                "run": item.run,
+                "command": item.command,
+            }
+        )
+    return causes
 
 
 _SAME_NAME = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fwtui.reports import facts
+from fwtui.reports import explanation, facts
 from fwtui.reports.facts import Row
 from fwtui.view.frame import Frame
 from fwtui.view.units import show
@@ -21,6 +21,7 @@ def report(frame: Frame) -> str:
         _table("mean step", heads, facts.phase_rows(frame)),
         _list("Unfair, because", facts.unfair_lines(frame)),
         _list("The gap", facts.gap_lines(frame)),
+        _explanation(frame),
         _list("Note", facts.condition_lines(frame)),
         _findings(frame),
         _safe(frame.notice or ""),
@@ -45,6 +46,19 @@ def _table(corner: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
 
 def _list(heading: str, lines: Sequence[str]) -> str:
     return "\n".join([f"**{heading}**", "", *(f"- {_safe(line)}" for line in lines)]) if lines else ""
+
+
+def _explanation(frame: Frame) -> str:
+    """The experiments as a table, and the commands that make them again."""
+    if frame.explanation is None:
+        return ""
+    heads, rows = explanation.table(frame.explanation)
+    lines = [heads, ["---"] * len(heads), *([_safe(cell) for cell in row] for row in rows)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    again = [f"- {_safe(item.cause)}: `{item.command}`" for item in frame.explanation.experiments if item.command]
+    return "\n\n".join(
+        part for part in ("**Why, by experiment**", _safe(frame.explanation.sentence), table, "\n".join(again)) if part
+    )
 
 
 def _findings(frame: Frame) -> str:

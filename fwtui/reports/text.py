@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from fwtui.analysis.results import Finding
-from fwtui.reports import facts
+from fwtui.reports import explanation, facts
 from fwtui.reports.facts import Row
 from fwtui.view.frame import ENDED_STATES, Frame, LaneFrame
 from fwtui.view.units import show
@@ -48,6 +48,8 @@ def summary(frame: Frame) -> str:
     ):
         if lines:
             sections.append([heading, *(line for text in lines for line in _filled(text, "  ", "    "))])
+    if frame.explanation:
+        sections.append(["why, by experiment", *explanation.lines(frame.explanation)])
     findings = list(_findings(frame.lanes))
     if findings:
         sections.append(["findings", *findings])

@@ -61,6 +61,7 @@ def build(session: Session, at_ns: int) -> Frame:
         comparison=comparison,
         headline=headline(comparison),
         notice=_notice(session, status),
+        explanation=session.explanation.value,
     )
 
 

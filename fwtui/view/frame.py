@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fwtui.analysis.explanation import Explanation
 from fwtui.analysis.results import Comparison, Finding, PhaseTime, StepTimes
 
 LANE_STATES = (
@@ -222,6 +223,8 @@ class Frame:
     """The verdict in one line of words: `keras takes 2.3x as long as torch [2.2, 2.4]`, `no difference`, ..."""
     notice: str | None
     """Something the user must know now: the recorder died, the disk is full, ..."""
+    explanation: Explanation | None = None
+    """What experiments said about the gap; None when none were made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from fwtui.recording.vocabulary import PHASE_NAMES, SOURCE_HOST, source_of_lane
 from fwtui.view import columns as cutting
 from fwtui.view import liveness
 from fwtui.view.build_frame import build
+from fwtui.view.explanation_file import ExplanationFile
 from fwtui.view.frame import Columns, Frame, Stall
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_statistics import lane_statistics
@@ -46,6 +47,7 @@ class Session:
         self._recorder_lives = recorder_lives
         self.manifest: dict[str, Any] = folder.read_manifest()
         self.samples = Samples(folder)
+        self.explanation = ExplanationFile(folder)
         self.logs: list[LaneLog] = []
         self.cache: dict[Any, Any] = {}
         """Derived values that are kept while the data they come from stays the same."""
@@ -67,6 +69,7 @@ class Session:
             self.logs.append(LaneLog(self.folder, lane["name"]))
         for log in self.logs:
             changed |= log.poll()
+        changed |= self.explanation.poll()
         return self.samples.poll() or changed
 
     def _check_recorder(self) -> None:

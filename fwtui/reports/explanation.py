@@ -1,0 +1,134 @@
+"""An explanation as rows and lines: one table, so that text, Markdown and HTML cannot disagree."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from fwtui.analysis.explanation import Experiment, Explanation, Measured, Together
+from fwtui.view.units import NOT_KNOWN, show
+
+WIDTH = 100
+HEADS = ("cause", "effect a step", "share of the gap", "how it was tested", "change to make", "verdict")
+
+
+def measured(value: Measured | None, unit: str) -> str:
+    """`1.31 ms [1.25, 1.36]`; the interval without its unit."""
+    if value is None:
+        return NOT_KNOWN
+    if value.ci95 is None:
+        return f"{show(value.value, unit)} [no interval]"
+    low, high = (show(bound, unit).removesuffix(f" {unit}").rstrip("x% ") for bound in value.ci95)
+    return f"{show(value.value, unit)} [{low}, {high}]"
+
+
+def table(explanation: Explanation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """(headings, rows): a row an experiment, and one for the largest changes together. Pure text."""
+    rows = [_row(item) for item in explanation.experiments]
+    joint = explanation.together
+    if joint is not None and joint.effect_ms is not None:
+        rows.append(
+            (
+                _joint_name(joint),
+                measured(joint.effect_ms, "ms"),
+                measured(joint.share_of_gap, "share"),
+                f"{explanation.slower}, {joint.changed} and {explanation.faster} in turns, {joint.turns} pairs",
+                f"{measured(joint.ratio, 'x')} {explanation.faster}'s step time is left",
+                _sum_words(joint),
+            )
+        )
+    return HEADS, rows
+
+
+def _row(item: Experiment) -> tuple[str, ...]:
+    tested = item.tested + (f", {item.turns} pairs" if item.turns else "")
+    verdict = f"{item.verdict}: {item.reason}" if item.reason else item.verdict
+    return (
+        f"{item.cause} ({item.code})",
+        measured(item.effect_ms, "ms"),
+        measured(item.share_of_gap, "share"),
+        tested,
+        item.change,
+        verdict,
+    )
+
+
+def _joint_name(joint: Together) -> str:
+    if len(joint.factors) == 1:
+        return "with that change"
+    return " and ".join(joint.factors) + " together"
+
+
+def _sum_words(joint: Together) -> str:
+    if joint.sum_ms is None or joint.additive is None:
+        return joint.reason or ""
+    word = "the effects add up" if joint.additive else "the effects do not add up"
+    return f"{word}: alone they sum to {measured(joint.sum_ms, 'ms')}"
+
+
+def lines(explanation: Explanation) -> list[str]:
+    """The explanation as text of at most WIDTH columns, but for commands, which must stay whole."""
+    text = list(_filled(explanation.sentence or explanation.problem or "nothing is found yet"))
+    for item in explanation.experiments:
+        text += ["", *_experiment(item)]
+    joint = explanation.together
+    if joint is not None and (joint.effect_ms is not None or joint.reason):
+        text += ["", *_together(explanation, joint)]
+    for cost in explanation.step_costs:
+        sizes = ", ".join(str(size) for size in cost.sizes)
+        text += [
+            "",
+            *_filled(
+                f"{cost.lane}: {measured(cost.fixed_ms, 'ms')} a step whatever its size, and "
+                f"{cost.per_sample_us.value:.3g} µs a sample{_interval(cost.per_sample_us)} (batches of {sizes})"
+            ),
+        ]
+    return text
+
+
+def _interval(value: Measured) -> str:
+    return f" [{value.ci95[0]:.3g}, {value.ci95[1]:.3g}]" if value.ci95 else ""
+
+
+def _experiment(item: Experiment) -> Iterator[str]:
+    head = f"{item.verdict.upper() if item.verdict == 'proven' else item.verdict}: {item.cause} ({item.code})"
+    if item.effect_ms is not None:
+        head += f": {measured(item.effect_ms, 'ms')} a step, {measured(item.share_of_gap, 'share')} of the gap"
+    yield from _filled(head, "", "  ")
+    if item.reason:
+        yield from _filled(f"  {item.reason}", "", "  ")
+    if item.verdict == "not tried":
+        return
+    faster = f": {measured(item.speedup, 'x')} as fast" if item.speedup else ""
+    pairs = f", {item.turns} pairs" if item.turns else ""
+    yield from _filled(f"  tested  {item.tested}{pairs}{faster}", "", "          ")
+    if item.verdict == "proven":
+        yield from _filled(f"  change  {item.change}", "", "          ")
+    if item.command:
+        yield f"  again   {item.command}"
+
+
+def _together(explanation: Explanation, joint: Together) -> Iterator[str]:
+    if joint.effect_ms is None:
+        yield from _filled(joint.reason or "")
+        return
+    head = (
+        f"{joint.changed}: {measured(joint.effect_ms, 'ms')} a step, {measured(joint.share_of_gap, 'share')} of the "
+        f"gap; {measured(joint.ratio, 'x')} {explanation.faster}'s step time is left"
+    )
+    yield from _filled(head, "", "  ")
+    if _sum_words(joint):
+        yield from _filled(f"  {_sum_words(joint)}", "", "  ")
+    if joint.command:
+        yield f"  again   {joint.command}"
+
+
+def _filled(text: str, first: str = "", later: str = "") -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=later, break_long_words=False)
+
+
+def progress(explanation: Explanation) -> str:
+    """One line: what is tried, how far it is, and the time left."""
+    left = "" if explanation.left_s is None else f", at most {show(explanation.left_s, 's')} left"
+    now = explanation.now or "choosing what to try"
+    return f"{explanation.done} of {explanation.planned} experiments{left} | {now}"
