@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Sequence
 
 planned = False
 """Whether the program told its plan itself."""
@@ -112,6 +112,20 @@ def result(**values: float) -> None:
     agent = _agent()
     if agent is not None:
         agent.note("result", **values)
+
+
+def facts(**values: Any) -> None:
+    """What the program knows of itself, such as `parameters=1021`; it wins over what the hooks learn."""
+    agent = _agent()
+    if agent is not None:
+        agent.tell(values)
+
+
+def losses(values: Sequence[float], updates_per_loss: int = 1) -> None:
+    """The losses of the first updates, for comparing lanes that start alike; each may be the mean of several."""
+    agent = _agent()
+    if agent is not None:
+        agent.note("losses", values=[float(value) for value in values], updates=updates_per_loss)
 
 
 def stage(text: str) -> None:

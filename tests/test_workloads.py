@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fwtui.workloads import catalogue, data, settings, warps
-from fwtui.workloads.catalogue import WORKLOADS, parse_lane, plan
+from fwtui.workloads import catalogue, data, orders, settings, warps, weights
+from fwtui.workloads.catalogue import WORKLOADS, parse_lane, plan, workload
 
 REGRESSION, MNIST = WORKLOADS["regression-mlp"], WORKLOADS["mnist-mlp"]
 
@@ -67,9 +67,12 @@ def test_lanes_are_read(text, framework, options):
         ("torch:workers=-1", "from 0 up"),
         ("torch:compile=1", "takes no value"),
         ("torch:compile:compile", "twice"),
-        ("keras:backend=caffe", "tensorflow, torch"),
+        ("keras:backend=caffe", "tensorflow, torch, jax"),
         ("keras:jit:eager", "cannot combine"),
         ("keras:backend=torch:jit", "needs the tensorflow backend"),
+        ("keras:backend=jax:jit", "always compiled"),
+        ("torch:in_memory:workers=2", "cannot combine"),
+        ("torch:precision=fp8", "float32, tf32, bf16, mixed_bf16"),
     ],
 )
 def test_a_wrong_lane_is_one_sentence_with_the_right_one(text, says):
@@ -82,6 +85,55 @@ def test_a_wrong_lane_is_one_sentence_with_the_right_one(text, says):
 def test_a_lane_names_the_packages_it_needs():
     assert parse_lane("keras").packages == ("keras", "tensorflow")
     assert parse_lane("keras:backend=torch").packages == ("keras", "torch")
+    assert parse_lane("keras:backend=jax").packages == ("keras", "jax")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mnist-cnn:pol=max", "did you mean pool?"),
+        ("mnist-cnn:pool=mean", "needs one of max, average"),
+        ("mnist-mlp:dropout=1", "from 0 to below 1"),
+        ("mnist-mlp:l2", "needs a number"),
+        ("lstm:layers=0", "from 1 up"),
+        ("mnist-cn", "did you mean mnist-cnn?"),
+    ],
+)
+def test_a_wrong_workload_is_one_sentence_with_the_right_one(text, says):
+    with pytest.raises(ValueError, match=r"mnist|lstm") as caught:
+        workload(text)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lane", "name", "says"),
+    [
+        ("torch:layout=nhwc", "mnist-mlp", "no convolution"),
+        ("torch:in_memory", "matmul", "only multiplies"),
+        ("keras:precision=bf16", "mnist-mlp", "learns nothing"),
+        ("tensorflow", "mnist-mlp:precision=bf16", "optimizer=sgd"),
+    ],
+)
+def test_an_option_that_means_nothing_there_is_one_sentence(lane, name, says):
+    with pytest.raises(ValueError, match=says):
+        catalogue.check(parse_lane(lane), workload(name))
+
+
+def test_a_workloads_options_change_its_network():
+    plain, normalised = workload("mnist-cnn"), workload("mnist-cnn:batch_norm:pool=average:dropout=0.5")
+    assert normalised.parameters == plain.parameters + 32 + 64, "a scale and an offset in place of each bias"
+    assert (plain.deterministic, normalised.deterministic) == (True, False)
+    assert workload("lstm:bidirectional").parameters == 2 * 4 * 64 * (28 + 64 + 1) + 128 * 10 + 10
+    assert workload("resnet:size=50").input_shape == (224, 224, 3)
+    assert 23e6 < workload("resnet:size=50").parameters < 24e6, "ResNet-50 has 25.6 million with 1,000 classes"
+    frozen = workload("finetune")
+    assert frozen.parameters - frozen.trainable_parameters == 9 * 32 + 9 * 32 * 64 + 2 * (32 + 64)
+
+
+def test_work_is_counted_per_step():
+    assert workload("matmul:size=100").operations == 2_000_000
+    assert MNIST.operations == 3 * 2 * (784 * 128 + 128 * 10)
 
 
 def test_the_catalogue_needs_the_standard_library_only():
@@ -93,11 +145,11 @@ def test_the_catalogue_needs_the_standard_library_only():
 
 
 def test_weights_and_orders_follow_from_the_seed_alone():
-    same, again, other = (settings.initial_weights(MNIST, seed) for seed in (3, 3, 4))
-    assert all(np.array_equal(a, b) for a, b in zip(same[0] + same[1], again[0] + again[1], strict=True))
-    assert not np.array_equal(same[0][0], other[0][0])
-    assert [kernel.shape for kernel, _ in same] == [(784, 128), (128, 10)]
-    assert np.abs(same[0][0]).max() <= np.sqrt(6 / (784 + 128))
+    same, again, other = (weights.initial_weights(MNIST, seed) for seed in (3, 3, 4))
+    assert all(np.array_equal(a, b) for a, b in zip(same, again, strict=True))
+    assert not np.array_equal(same[0], other[0])
+    assert [array.shape for array in same] == [(784, 128), (128,), (128, 10), (10,)]
+    assert np.abs(same[0]).max() <= np.sqrt(6 / (784 + 128))
     assert np.array_equal(settings.sample_orders(1_000, 3), settings.sample_orders(1_000, 3))
 
 
@@ -105,6 +157,24 @@ def test_each_epoch_sees_each_sample_once_in_an_order_of_its_own():
     orders = settings.sample_orders(1_000, 0)
     assert all(np.array_equal(np.sort(order), np.arange(1_000)) for order in orders)
     assert len({order.tobytes() for order in orders}) == settings.ORDERS
+
+
+def test_an_unchanged_image_stays_and_a_shifted_one_moves():
+    image = np.random.default_rng(0).random((28, 28), dtype=np.float32)
+    still = np.array([1, 0, 0, 0, 1, 0, 1, 0], np.float32)
+    assert np.allclose(orders.change_image(image, still), image, atol=1e-6)
+    shifted = orders.change_image(image, still + np.array([0, 0, 1, 0, 0, 0, 0, 0], np.float32))
+    assert np.allclose(shifted[:-1], image[1:], atol=1e-5)
+    table = orders.changes(3)
+    assert np.array_equal(table, orders.changes(3))
+    assert table.shape == (orders.CHANGES, 8)
+
+
+def test_a_kernel_behind_flattened_images_is_reordered_for_channels_first():
+    image = np.random.default_rng(0).random((2, 3, 4), dtype=np.float32)
+    kernel = np.random.default_rng(1).random((24, 5), dtype=np.float32)
+    reordered = weights.channels_first_rows(kernel, image.shape)
+    assert np.allclose(image.transpose(2, 0, 1).ravel() @ reordered, image.ravel() @ kernel)
 
 
 # --- data

@@ -64,6 +64,8 @@ def workload_facts(arguments: argparse.Namespace) -> dict[str, Any] | None:
     try:
         workload = catalogue.workload(arguments.workload or catalogue.DEFAULT_WORKLOAD)
         plan = catalogue.plan(workload, arguments.batch_size, _epochs(arguments), arguments.steps)
+        for spec in _specs(arguments):
+            catalogue.check(spec, workload)
     except ValueError as error:
         raise UsageError(str(error)) from None
     data = arguments.data or "auto"

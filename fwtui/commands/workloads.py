@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
 from fwtui.workloads import catalogue
 
@@ -13,16 +14,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the catalogue."""
-    print("workloads (--workload NAME)")
-    for workload in catalogue.WORKLOADS.values():
+    workloads = catalogue.WORKLOADS.values()
+    print("workloads (--workload NAME[:OPTION[=VALUE]]…)")
+    for workload in workloads:
         print(f"  {workload.name:<16}{workload.description}")
-        print(
-            f"  {'':<16}batch {workload.batch_size}, {workload.epochs} epochs of {workload.samples:,} samples, "
-            f"{workload.parameters:,} parameters, data {'|'.join(workload.data)}"
-        )
+        print(f"  {'':<16}{_size(workload)}, data {'|'.join(workload.data)}")
+        for option in workload.options:
+            if option not in _common(workloads):
+                print(f"  {'':<16}:{option.usage:<24} {option.meaning}")
+    print(f"  {'all that learn':<16}with the same values in every lane")
+    for option in _common(workloads):
+        print(f"  {'':<16}:{option.usage:<40} {option.meaning}")
     print("\nlanes (--lanes LANE,LANE: framework[:option[=value]]…)")
+    shared = _common(catalogue.LANES.values())
     for framework in catalogue.LANES.values():
         print(f"  {framework.name:<16}{framework.meaning}")
         for option in framework.options:
-            print(f"  {'':<16}:{option.usage:<24} {option.meaning}")
+            if option not in shared:
+                print(f"  {'':<16}:{option.usage:<40} {option.meaning}")
+    print(f"  {'all':<16}")
+    for option in shared:
+        print(f"  {'':<16}:{option.usage:<40} {option.meaning}")
     return 0
+
+
+def _size(workload: catalogue.Workload) -> str:
+    work = f"{_short(workload.operations * workload.batch_size)}FLOP a step"
+    if workload.network is None:
+        return f"{workload.epochs * workload.samples:,} products, {work}"
+    return (
+        f"batch {workload.batch_size}, {workload.epochs} epochs of {workload.samples:,} samples, "
+        f"{workload.parameters:,} parameters, {work}"
+    )
+
+
+def _short(number: float) -> str:
+    """`1.4 G`: three figures and the unit's prefix."""
+    for prefix in ("", "k", "M", "G"):
+        if number < 1000:
+            return f"{number:.3g} {prefix}"
+        number /= 1000
+    return f"{number:.3g} T"
+
+
+def _common(things: Iterable[catalogue.Workload | catalogue.Framework]) -> tuple[catalogue.Option, ...]:
+    """The options of all of them that learn, or compute."""
+    kept = [thing.options for thing in things if getattr(thing, "network", True)]
+    return tuple(option for option in kept[0] if all(option in options for options in kept))

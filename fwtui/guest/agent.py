@@ -46,6 +46,7 @@ _held: List[int] = []
 _notes: List[Dict[str, Any]] = []
 _facts: Dict[str, Any] = {}
 _facts_changed = False
+_told: Dict[str, Any] = {}
 _lock = threading.Lock()
 _start_ns = 0
 _last_ns = 0
@@ -203,10 +204,17 @@ def note_now(kind: str, **values: Any) -> None:
 
 
 def facts(values: Dict[str, Any]) -> None:
-    """Add what was learnt about the program; unknown values (None) are left out."""
+    """Add what was learnt about the program; unknown values (None) are left out, and what it told itself stays."""
     global _facts_changed
     _facts.update({key: value for key, value in values.items() if value is not None})
+    _facts.update(_told)
     _facts_changed = True
+
+
+def tell(values: Dict[str, Any]) -> None:
+    """Add what the program tells of itself: it wins over what is learnt."""
+    _told.update(values)
+    facts(values)
 
 
 def hook_error(hook: str, error: BaseException) -> None:

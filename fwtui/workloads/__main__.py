@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         workload = catalogue.workload(arguments.workload)
         lane = catalogue.parse_lane(arguments.lane)
-        plan = catalogue.plan(workload, arguments.batch_size, arguments.epochs, arguments.steps)
+        catalogue.check(lane, workload)
+        batch_size = int(lane.options["batch_size"]) if "batch_size" in lane.options else arguments.batch_size
+        plan = catalogue.plan(workload, batch_size, arguments.epochs, arguments.steps)
         if arguments.data not in workload.data:
             raise ValueError(f"{workload.name} has no data {arguments.data!r}: take one of {', '.join(workload.data)}")
     except ValueError as error:
@@ -67,16 +69,23 @@ def _train(lane: catalogue.LaneSpec, job: Job) -> None:
     print(
         f"{lane.name}: {job.workload.name}, {job.plan.steps:,} steps of {job.plan.batch_size} samples, seed {job.seed}"
     )
-    module.train(job)
+    if job.workload.network is None:
+        from fwtui.workloads import products
+
+        products.multiply(lane.framework, job)
+    else:
+        module.train(job)
 
 
 def _set_environment(lane: catalogue.LaneSpec, device: str) -> None:
     """What the frameworks read while they are imported; what the user has set stays, but for what the lane names."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "threads" in lane.options:
+        os.environ["OMP_NUM_THREADS"] = os.environ["NPROC"] = str(lane.options["threads"])  # NPROC is for XLA on JAX
     if lane.framework == "keras":
         os.environ["KERAS_BACKEND"] = str(lane.options.get("backend", catalogue.BACKENDS[0]))
         if device == "cpu":
-            os.environ["KERAS_TORCH_DEVICE"] = "cpu"
+            os.environ["KERAS_TORCH_DEVICE"] = os.environ["JAX_PLATFORMS"] = "cpu"
 
 
 def _is_installed(package: str) -> bool:

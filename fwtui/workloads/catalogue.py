@@ -1,26 +1,63 @@
-"""What built-in lanes can train and in which configurations: the tables behind `--workload`, `--lanes` and the help.
+"""What built-in lanes can train: the tables behind `--workload`, `--lanes` and the help.
 
 Standard library only: the command line reads it before it knows whether any framework is installed.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeVar
+
+from fwtui.workloads import architectures
+from fwtui.workloads import layers as table
+from fwtui.workloads.lane_options import BACKENDS, DEFAULT_LANES, LANES, PRECISIONS, Framework, LaneSpec, parse_lane
+from fwtui.workloads.options import Option, Value, named, read_options, spelled
+
+__all__ = [
+    "BACKENDS",
+    "DATA_CHOICES",
+    "DEFAULT_LANES",
+    "DEFAULT_WORKLOAD",
+    "DEVICE_CHOICES",
+    "LANES",
+    "WORKLOADS",
+    "Framework",
+    "LaneSpec",
+    "Option",
+    "Plan",
+    "Workload",
+    "check",
+    "parse_lane",
+    "plan",
+    "workload",
+]
 
 DATA_CHOICES = ("auto", "digits", "mnist", "synthetic")
 DEVICE_CHOICES = ("auto", "cpu", "cuda")
+DEFAULT_WORKLOAD = "mnist-mlp"
+
+_PRECISION = Option("precision", "of the arithmetic in all lanes that name none", choices=PRECISIONS)
+_COMMON = (
+    Option("activation", "between the layers", choices=("relu", "tanh", "sigmoid", "gelu")),
+    Option("optimizer", "with the same settings in all lanes", choices=("sgd", "adam", "adamw")),
+    Option("dropout", "share of a layer's outputs set to zero", decimal=(0, 1)),
+    Option("l1", "weight of the kernels' absolute values in the loss", decimal=(0, math.inf)),
+    Option("l2", "weight of the kernels' squares in the loss", decimal=(0, math.inf)),
+    _PRECISION,
+)
+_DEFAULTS: Mapping[str, Value] = MappingProxyType(
+    {"activation": "relu", "optimizer": "adam", "dropout": 0.0, "l1": 0.0, "l2": 0.0, "precision": "float32"}
+)
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One training job that every built-in lane knows how to run."""
+    """One job that every built-in lane knows how to run."""
 
     name: str
+    """As asked for, options included: `mnist-cnn:pool=average`."""
     description: str
     """One line for people."""
     batch_size: int
@@ -29,173 +66,223 @@ class Workload:
     """Training samples an epoch."""
     test_samples: int
     """Samples of the evaluation at the end; 0 without one."""
-    layers: tuple[int, ...]
-    """Widths of the fully connected layers, input first; ReLU between them."""
+    input_shape: tuple[int, ...]
+    """Of one sample, channels last."""
     loss: str
-    """`mean squared error` or `sparse cross-entropy`."""
+    """`mean squared error`, `sparse cross-entropy`, or `none` for a plain product."""
     data: tuple[str, ...]
     """What `--data` may name for it."""
+    network: Callable[[Mapping[str, Value]], architectures.Layers] | None = None
+    options: tuple[Option, ...] = _COMMON
+    values: Mapping[str, Value] = field(default_factory=lambda: dict(_DEFAULTS))
+    """The value of each option that is not an unset flag."""
+
+    @property
+    def kind(self) -> str:
+        """The name without options."""
+        return self.name.split(":")[0]
+
+    @property
+    def layers(self) -> architectures.Layers:
+        """The network; empty for a plain product."""
+        return self.network(self.values) if self.network else ()
+
+    @property
+    def weights(self) -> list[table.Weight]:
+        """All weights, trained and frozen."""
+        return table.weights_of(self.layers, self.input_shape)
 
     @property
     def parameters(self) -> int:
-        """Weights and biases of all layers."""
-        return sum((inputs + 1) * outputs for inputs, outputs in self.layer_shapes)
+        """Numbers in all weights."""
+        return sum(weight.size for weight in self.weights)
 
     @property
-    def layer_shapes(self) -> tuple[tuple[int, int], ...]:
-        """(inputs, outputs) of each layer."""
-        return tuple((self.layers[i], self.layers[i + 1]) for i in range(len(self.layers) - 1))
+    def trainable_parameters(self) -> int:
+        """Numbers in the weights that are trained."""
+        return sum(weight.size for weight in self.weights if not weight.frozen)
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of training on one sample, or of one product."""
+        if self.network is None:
+            return 2 * int(self.values["size"]) ** 3
+        return table.training_operations(self.layers, self.input_shape)
+
+    @property
+    def augments(self) -> bool:
+        """Whether each sample is turned, shifted and shaded on its way in."""
+        return bool(self.values.get("augment"))
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the lanes' losses can be compared: dropout draws at random, differently in each framework."""
+        return not self.values.get("dropout")
 
 
+def _digits(
+    name: str,
+    description: str,
+    network: Callable[[Mapping[str, Value]], architectures.Layers],
+    input_shape: tuple[int, ...] = (28, 28, 1),
+    own: tuple[Option, ...] = (),
+    epochs: int = 2,
+    **defaults: Value,
+) -> Workload:
+    """A workload that learns to read the digits."""
+    return Workload(
+        name=name,
+        description=description,
+        batch_size=64,
+        epochs=epochs,
+        samples=60_000,
+        test_samples=10_000,
+        input_shape=input_shape,
+        loss="sparse cross-entropy",
+        data=DATA_CHOICES,
+        network=network,
+        options=(*own, *_COMMON),
+        values={**_DEFAULTS, **defaults},
+    )
+
+
+_LAYERS = Option("layers", "how many of them", least=1)
 _WORKLOADS = (
     Workload(
         name="regression-mlp",
-        description="a 100-10-1 ReLU network fitted to 1,000 samples of a fixed teacher plus noise, by Adam",
+        description="a 100-10-1 ReLU network fitted to 1,000 samples of a fixed teacher plus noise",
         batch_size=32,
         epochs=100,
         samples=1_000,
         test_samples=0,
-        layers=(100, 10, 1),
+        input_shape=(100,),
         loss="mean squared error",
         data=("auto", "synthetic"),
+        network=architectures.regression_mlp,
+    ),
+    _digits(
+        "mnist-mlp",
+        "a 784-128-10 ReLU network that learns to read handwritten digits",
+        architectures.mnist_mlp,
+        (784,),
+        epochs=5,
+    ),
+    _digits(
+        "mnist-cnn",
+        "two 3x3 convolutions, pooled, and two dense layers read the digits",
+        architectures.mnist_cnn,
+        own=(
+            Option("pool", "what a pooled window keeps", choices=("max", "average")),
+            Option("batch_norm", "batch normalisation behind each convolution"),
+            Option("augment", "each image is turned, shifted and shaded on its way in"),
+        ),
+        pool="max",
+    ),
+    _digits(
+        "lstm",
+        "an LSTM of 64 units reads the digits row by row",
+        architectures.lstm,
+        (28, 28),
+        own=(_LAYERS, Option("bidirectional", "also from the last row to the first")),
+        layers=1,
+    ),
+    _digits(
+        "transformer",
+        "a pre-norm encoder, 64 wide with 4 heads, reads the digits row by row",
+        architectures.transformer,
+        (28, 28),
+        own=(_LAYERS,),
+        layers=2,
+    ),
+    _digits(
+        "finetune",
+        "a new head learns on a frozen convolutional backbone",
+        architectures.finetune,
     ),
     Workload(
-        name="mnist-mlp",
-        description="a 784-128-10 ReLU network that learns to read handwritten digits, by Adam",
-        batch_size=64,
-        epochs=5,
-        samples=60_000,
-        test_samples=10_000,
-        layers=(784, 128, 10),
-        loss="sparse cross-entropy",
-        data=DATA_CHOICES,
+        name="matmul",
+        description="a pure product of two square matrices: a step is one product, nothing is learnt",
+        batch_size=1,
+        epochs=2,
+        samples=500,
+        test_samples=0,
+        input_shape=(),
+        loss="none",
+        data=("auto", "synthetic"),
+        options=(Option("size", "rows and columns of the matrices", least=1), _PRECISION),
+        values={"size": 512, "precision": "float32"},
+    ),
+    replace(
+        _digits(
+            "input-heavy",
+            "mnist-mlp on images that are turned, shifted and shaded one by one on their way in",
+            architectures.mnist_mlp,
+            (784,),
+            augment=True,
+        ),
+        samples=6_000,
+        test_samples=1_000,
+    ),
+    _digits(
+        "resnet",
+        "a residual network with batch normalisation: 8 layers read the digits, or 50 on 224x224 images",
+        architectures.resnet,
+        own=(Option("size", "small, or ResNet-50 on synthetic images, for a GPU", choices=("small", "50")),),
+        size="small",
     ),
 )
 WORKLOADS: Mapping[str, Workload] = MappingProxyType({workload.name: workload for workload in _WORKLOADS})
-DEFAULT_WORKLOAD = "mnist-mlp"
-DEFAULT_LANES = ("torch", "keras")
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of a lane, as in `torch:workers=2`."""
-
-    name: str
-    meaning: str
-    least: int | None = None
-    """The least value of an option that takes a whole number."""
-    choices: tuple[str, ...] = ()
-    """The values of an option that takes a word. Without a least value and choices, the option is a flag."""
-
-    @property
-    def usage(self) -> str:
-        """`workers=N`, `backend=torch`, `compile`."""
-        if self.least is not None:
-            return f"{self.name}=N"
-        return f"{self.name}={'|'.join(self.choices)}" if self.choices else self.name
-
-
-@dataclass(frozen=True)
-class Framework:
-    """A framework that a built-in lane can run on."""
-
-    name: str
-    meaning: str
-    packages: tuple[str, ...]
-    """What its interpreter must be able to import; for Keras, the package of the backend comes on top."""
-    options: tuple[Option, ...]
-
-    def option(self, name: str) -> Option:
-        """The option of that name; ValueError with the nearest right one."""
-        return _named(name, self.options, f"option of {self.name}")
-
-
-BACKENDS = ("tensorflow", "torch")
-_FRAMEWORKS = (
-    Framework(
-        name="torch",
-        meaning="PyTorch: a DataLoader and a plain training loop",
-        packages=("torch",),
-        options=(
-            Option("compile", "the model goes through torch.compile"),
-            Option("workers", "DataLoader worker processes", least=0),
-        ),
-    ),
-    Framework(
-        name="keras",
-        meaning="Keras: compile, fit and evaluate, on TensorFlow",
-        packages=("keras",),
-        options=(
-            Option("backend", "what Keras computes with", choices=BACKENDS),
-            Option("jit", "compile(jit_compile=True), which is XLA on TensorFlow"),
-            Option("eager", "compile(run_eagerly=True): no graph"),
-            Option("steps_per_execution", "updates that run in one call of the graph", least=1),
-        ),
-    ),
-    Framework(
-        name="tensorflow",
-        meaning="TensorFlow: a GradientTape under tf.function, over a tf.data pipeline",
-        packages=("tensorflow",),
-        options=(
-            Option("jit", "tf.function(jit_compile=True), which is XLA"),
-            Option("eager", "the same step without tf.function"),
-        ),
-    ),
+_VARIANTS: Mapping[tuple[str, str, Value], Mapping[str, object]] = MappingProxyType(
+    {
+        ("resnet", "size", "50"): {
+            "samples": 512,
+            "test_samples": 0,
+            "input_shape": (224, 224, 3),
+            "data": ("auto", "synthetic"),
+            "epochs": 20,
+        }
+    }
 )
-LANES: Mapping[str, Framework] = MappingProxyType({framework.name: framework for framework in _FRAMEWORKS})
-
-_CLASHES = {
-    "keras": (("jit", "eager"), ("steps_per_execution", "eager")),
-    "tensorflow": (("jit", "eager"),),
-}
+"""What else changes with an option's value."""
 
 
-@dataclass(frozen=True)
-class LaneSpec:
-    """A lane as it was asked for: `keras:steps_per_execution=16`."""
-
-    name: str
-    """As written, in small letters: the lane's name on screen and on disk."""
-    framework: str
-    options: Mapping[str, bool | int | str] = field(default_factory=dict)
-    """Option name to value; a flag that is set is True."""
-
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """What the lane's interpreter must be able to import."""
-        packages = LANES[self.framework].packages
-        return (*packages, str(self.options.get("backend", BACKENDS[0]))) if self.framework == "keras" else packages
-
-
-def parse_lane(text: str) -> LaneSpec:
-    """Reads `framework[:option[=value]]…`.
+def workload(text: str) -> Workload:
+    """The workload that `name[:option[=value]]…` asks for.
 
     Raises:
-        ValueError: One sentence that names the nearest right framework or option.
+        ValueError: One sentence that names the nearest right name or option.
     """
-    name = text.strip().lower()
-    framework_name, *parts = name.split(":")
-    framework = _named(framework_name, _FRAMEWORKS, "lane")
-    options: dict[str, bool | int | str] = {}
-    for part in parts:
-        option_name, equals, value = part.partition("=")
-        option = framework.option(option_name)
-        if option.name in options:
-            raise ValueError(f"the lane {name} gives {option.name} twice; give it once")
-        options[option.name] = _option_value(framework, option, value if equals else None)
-    for one, other in _CLASHES.get(framework.name, ()):
-        if one in options and other in options:
-            raise ValueError(f"{framework.name} cannot combine {one} with {other}; make two lanes of them")
-    if options.get("backend") == "torch":
-        for only in ("jit", "steps_per_execution"):
-            if only in options:
-                raise ValueError(f"keras:{only} needs the tensorflow backend, not torch")
-    return LaneSpec(name, framework.name, options)
+    name, *parts = text.strip().lower().split(":")
+    found: Workload = named(name, _WORKLOADS, "workload")
+    asked = read_options(found.name, "workload", found.options, parts)
+    found = replace(found, name=spelled(found.name, asked), values={**found.values, **asked})
+    for option, value in asked.items():
+        found = replace(found, **_VARIANTS.get((name, option, value), {}))  # type: ignore[arg-type]
+    return found
 
 
-def workload(name: str) -> Workload:
-    """The workload of that name; ValueError with the nearest right one."""
-    return _named(name, _WORKLOADS, "workload")
+_PRODUCT_OPTIONS = ("compile", "backend", "jit", "eager", "threads", "precision")
+_BFLOAT_ADAM = (
+    "Adam in Keras and TensorFlow rounds its beta_2 to 1 in bfloat16 and learns nothing: "
+    "take precision=mixed_bf16, or optimizer=sgd"
+)
+
+
+def check(lane: LaneSpec, workload: Workload) -> None:
+    """Raises ValueError, one sentence, when a lane's options make no sense for the workload."""
+    if workload.network is None:
+        strange = next((option for option in lane.options if option not in _PRODUCT_OPTIONS), None)
+        if strange:
+            raise ValueError(f"{workload.kind} only multiplies, so {strange} means nothing there: leave it out")
+    if "layout" in lane.options and not _has_images(workload):
+        raise ValueError(f"{workload.kind} has no convolution, so layout means nothing there: leave it out")
+    precision = lane.options.get("precision", workload.values["precision"])
+    if precision == "bf16" and lane.framework != "torch" and workload.values.get("optimizer") in ("adam", "adamw"):
+        raise ValueError(_BFLOAT_ADAM)
+
+
+def _has_images(workload: Workload) -> bool:
+    return any(len(weight.shape) == 4 for weight in workload.weights)
 
 
 @dataclass(frozen=True)
@@ -234,6 +321,8 @@ def plan(
         if value is not None and value < 1:
             raise ValueError(f"the {label} must be at least 1, not {value}")
     batch_size = workload.batch_size if batch_size is None else batch_size
+    if workload.network is None and batch_size > 1:
+        raise ValueError(f"a step of {workload.kind} is one product: leave the batch size out")
     if batch_size > workload.samples:
         raise ValueError(
             f"the batch size {batch_size:,} is more than the {workload.samples:,} samples of {workload.name}"
@@ -242,32 +331,3 @@ def plan(
     if steps is None:
         steps = steps_per_epoch * (workload.epochs if epochs is None else epochs)
     return Plan(steps, math.ceil(steps / steps_per_epoch), steps_per_epoch, batch_size)
-
-
-_Named = TypeVar("_Named", Workload, Framework, Option)
-
-
-def _option_value(framework: Framework, option: Option, value: str | None) -> bool | int | str:
-    usage = f"{framework.name}:{option.usage}"
-    if option.least is not None:
-        if value is None or not value.isdecimal() or int(value) < option.least:
-            raise ValueError(f"{framework.name}:{option.name} needs a whole number from {option.least} up: {usage}")
-        return int(value)
-    if option.choices:
-        if value not in option.choices:
-            raise ValueError(f"{framework.name}:{option.name} needs one of {', '.join(option.choices)}: {usage}")
-        return value
-    if value is not None:
-        raise ValueError(f"{framework.name}:{option.name} takes no value: {usage}")
-    return True
-
-
-def _named(name: str, things: Iterable[_Named], kind: str) -> _Named:
-    """The thing of that name, or a ValueError that names the nearest one and all there are."""
-    known = {thing.name: thing for thing in things}
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
-    shown = f"'{name}'" if name else "an empty name"
-    raise ValueError(f"{shown} is no {kind}: {hint}there {'are' if len(known) > 1 else 'is'} {', '.join(known)}")

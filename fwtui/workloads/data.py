@@ -30,7 +30,7 @@ class Samples:
     source: str
     """`digits`, `mnist` or `synthetic`."""
     train_x: NDArray[np.float32]
-    """Shape (samples, inputs); images are scaled to 0…1."""
+    """Shape (samples, *the workload's input shape); images are scaled to 0…1."""
     train_y: NDArray[Any]
     """Regression: float32 of shape (samples, 1). Classification: int64 of shape (samples,)."""
     test_x: NDArray[np.float32] | None = None
@@ -43,6 +43,10 @@ class Images:
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+
+    def first(self, count: int) -> Images:
+        """The first `count` of them."""
+        return Images(self.pixels[:count], self.labels[:count])
 
 
 def load(workload: Workload, data: str, fetch_mnist: Callable[[], object] | None = None) -> Samples:
@@ -58,13 +62,16 @@ def load(workload: Workload, data: str, fetch_mnist: Callable[[], object] | None
     """
     if workload.loss == "mean squared error":
         return regression_samples(workload)
+    if "digits" not in workload.data:
+        return noise_samples(workload)
     source = resolve(data)
     train, test = _mnist(fetch_mnist) if source == "mnist" else _SOURCES[source](workload)
+    train, test = train.first(workload.samples), test.first(workload.test_samples)
     return Samples(
         source,
-        _scaled(train.pixels),
+        _scaled(train.pixels).reshape(-1, *workload.input_shape),
         train.labels.astype(np.int64),
-        _scaled(test.pixels),
+        _scaled(test.pixels).reshape(-1, *workload.input_shape),
         test.labels.astype(np.int64),
     )
 
@@ -85,10 +92,20 @@ def mnist_path() -> Path:
 def regression_samples(workload: Workload) -> Samples:
     """Inputs from a normal distribution; the answers of a fixed linear teacher, plus noise."""
     random = np.random.default_rng(REGRESSION_SEED)
-    inputs = random.standard_normal((workload.samples, workload.layers[0]), dtype=np.float32)
-    teacher = random.standard_normal((workload.layers[0], 1), dtype=np.float32) / np.sqrt(workload.layers[0])
+    width = workload.input_shape[0]
+    inputs = random.standard_normal((workload.samples, width), dtype=np.float32)
+    teacher = random.standard_normal((width, 1), dtype=np.float32) / np.sqrt(width)
     noise = 0.1 * random.standard_normal((workload.samples, 1), dtype=np.float32)
     return Samples("synthetic", inputs, (inputs @ teacher + noise).astype(np.float32))
+
+
+def noise_samples(workload: Workload) -> Samples:
+    """Images of uniform noise, made brighter the higher their label: no more than a network needs to have work."""
+    random = np.random.default_rng(REGRESSION_SEED)
+    labels = random.integers(0, 10, workload.samples)
+    inputs = random.random((workload.samples, *workload.input_shape), dtype=np.float32)
+    inputs *= ((1 + labels) / 10).astype(np.float32).reshape(-1, *(1 for _ in workload.input_shape))
+    return Samples("synthetic", inputs, labels.astype(np.int64))
 
 
 def embedded_digits() -> Images:

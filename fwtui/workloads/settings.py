@@ -1,9 +1,11 @@
-"""What all lanes share: the job they are given, the optimizer, the first weights and the order of samples."""
+"""What all lanes share: the job they are given, the optimizers' settings and the order of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,12 @@ from fwtui.workloads.catalogue import Plan, Workload
 
 ORDERS = 8
 """Epochs after which the order of samples repeats."""
+CHECKED_STEPS = 32
+"""First updates whose losses are noted, so that the lanes' losses can be compared."""
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_KEPT = 0.9
+"""Share of the old statistics that an update keeps; torch's momentum is what it takes over, 0.1."""
+LAYER_NORM_EPSILON = 1e-5
 
 
 class WorkloadError(Exception):
@@ -24,7 +32,7 @@ class Job:
     """What one lane is asked to do."""
 
     workload: Workload
-    options: Mapping[str, bool | int | str]
+    options: Mapping[str, bool | int | float | str]
     """The lane's options, as in `catalogue.LaneSpec`."""
     plan: Plan
     seed: int
@@ -35,43 +43,92 @@ class Job:
     print_losses: bool = False
     """Print the loss of every step; costs time, so it is for tests only."""
 
+    @property
+    def precision(self) -> str:
+        """The lane's own, else the workload's."""
+        return str(self.options.get("precision", self.workload.values["precision"]))
+
+    @property
+    def checked_steps(self) -> int:
+        """How many first updates have their losses noted."""
+        return min(CHECKED_STEPS, self.plan.steps) if self.workload.deterministic else 0
+
 
 @dataclass(frozen=True)
-class AdamSettings:
-    """Adam as in Kingma and Ba, 2015 (arXiv:1412.6980); set in full, because the frameworks' defaults differ.
+class OptimizerSettings:
+    """One optimizer, set in full, because the frameworks' defaults differ."""
 
-    The frameworks place epsilon differently: torch adds it to the bias-corrected root of the second moment, Keras and
-    TensorFlow to the uncorrected one (the paper's "epsilon hat"). It shows where gradients are as small as epsilon, as
-    at an image's border: losses of `mnist-mlp` are equal to 1e-5 between Keras and TensorFlow over 100 steps, and to
-    some 1e-3 between those and torch.
-    """
-
-    learning_rate: float = 1e-3
+    name: str
+    learning_rate: float
+    momentum: float = 0.0
     beta_1: float = 0.9
     beta_2: float = 0.999
-    epsilon: float = 1e-8
+    epsilon: float = 1e-10
+    """Adam's. torch adds it to the bias-corrected root of the second moment, Keras and TensorFlow to the uncorrected
+    one (the "epsilon hat" of Kingma and Ba, 2015, arXiv:1412.6980, section 2), which at the first update weighs 32
+    times as much. It shows where gradients are as small as epsilon, as at an image's border: with the usual 1e-8 the
+    lanes' losses drift apart by some 1e-3 within 50 updates of `mnist-mlp`, with 1e-10 they stay within 1e-5."""
+    weight_decay: float = 0.0
+    """AdamW's, decoupled from the gradient (Loshchilov and Hutter, 2019, arXiv:1711.05101)."""
 
 
-ADAM = AdamSettings()
+OPTIMIZERS = {
+    "sgd": OptimizerSettings("SGD", learning_rate=1e-2, momentum=0.9),
+    "adam": OptimizerSettings("Adam", learning_rate=1e-3),
+    "adamw": OptimizerSettings("AdamW", learning_rate=1e-3, weight_decay=1e-2),
+}
 
 
-def initial_weights(workload: Workload, seed: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """A kernel of shape (inputs, outputs), Glorot-uniform, and a bias of zeros, for each layer.
+def optimizer_settings(workload: Workload) -> OptimizerSettings:
+    """The settings that all lanes train a workload with."""
+    return OPTIMIZERS[str(workload.values["optimizer"])]
 
-    Source: Glorot and Bengio, AISTATS 2010.
-    """
-    random = np.random.default_rng(seed)
-    weights = []
-    for inputs, outputs in workload.layer_shapes:
-        limit = np.sqrt(6 / (inputs + outputs))
-        kernel = random.uniform(-limit, limit, (inputs, outputs)).astype(np.float32)
-        weights.append((kernel, np.zeros(outputs, np.float32)))
-    return weights
+
+def optimizer_facts(workload: Workload) -> dict[str, Any]:
+    """The settings as fwtui knows them, for lanes whose optimizer no hook can read."""
+    return {key: value for key, value in vars(optimizer_settings(workload)).items() if value}
+
+
+def penalties(workload: Workload) -> tuple[float, float]:
+    """(L1, L2): what the kernels' absolute values and squares weigh in the loss."""
+    return float(workload.values["l1"]), float(workload.values["l2"])
 
 
 def sample_orders(samples: int, seed: int) -> NDArray[np.int64]:
     """The order of samples of each epoch, shape (ORDERS, samples); epoch `e` takes row `e % ORDERS`."""
     return np.stack([np.random.default_rng([seed, epoch]).permutation(samples) for epoch in range(ORDERS)])
+
+
+def tell(job: Job) -> None:
+    """Tells fwtui what a hook cannot learn, or not in every framework."""
+    workload, values = job.workload, job.workload.values
+    facts: dict[str, Any] = {
+        "precision": job.precision,
+        "samples_per_epoch": workload.samples,
+        "updates_per_epoch": job.plan.steps_per_epoch,
+    }
+    if workload.network is not None:
+        facts.update(
+            parameters=workload.parameters,
+            trainable_parameters=workload.trainable_parameters,
+            loss=workload.loss,
+            shuffle="shared order",
+            activation=values["activation"],
+            dropout=values["dropout"],
+            penalties=penalties(workload),
+        )
+    mark.facts(**facts)
+
+
+def callback(job: Job) -> Callable[[], None] | None:
+    """What runs after each update: a sleep, where the lane asks for one."""
+    milliseconds = job.options.get("callback_ms")
+    return (lambda: time.sleep(float(milliseconds) / 1000)) if milliseconds else None
+
+
+def report_losses(losses: Sequence[float], updates_per_loss: int = 1) -> None:
+    """Hands the losses of the first updates to fwtui, for the comparison with the other lanes."""
+    mark.losses(losses, updates_per_loss)
 
 
 def epoch_line(epoch: int, plan: Plan, loss: float) -> str:

@@ -3,104 +3,168 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from fwtui import mark
-from fwtui.workloads import data, settings
-from fwtui.workloads.catalogue import Plan, Workload
+from fwtui.workloads import data, keras_layers, settings
+from fwtui.workloads.catalogue import Plan
 from fwtui.workloads.fetch_mnist import fetch_mnist
-from fwtui.workloads.settings import ADAM, Job
+from fwtui.workloads.settings import Job, WorkloadError
 
 LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
     "mean squared error": keras.losses.MeanSquaredError,
     "sparse cross-entropy": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
 }
-PIPELINES = {"tensorflow": "fwtui.workloads.tf_pipeline", "torch": "fwtui.workloads.torch_pipeline"}
+PIPELINES = {
+    "tensorflow": "fwtui.workloads.tf_pipeline",
+    "torch": "fwtui.workloads.keras_on_torch",
+    "jax": "fwtui.workloads.jax_pipeline",
+}
+POLICIES = {"bf16": "bfloat16", "mixed_bf16": "mixed_bfloat16"}
 EVALUATION_BATCH = 1_000
 
 
 def train(job: Job) -> None:
     """Trains, then evaluates where the workload has test samples."""
     backend = importlib.import_module(PIPELINES[keras.config.backend()])
-    device = backend.choose_device(job.device)
+    device = backend.choose_device(job)
+    channels_first = job.options.get("layout") == "nchw"
+    if channels_first and keras.config.backend() == "tensorflow" and device == "cpu":
+        raise WorkloadError("tensorflow convolves on the CPU with layout=nhwc only: leave nchw to --device cuda")
+    keras.config.set_image_data_format("channels_first" if channels_first else "channels_last")
+    keras.config.set_dtype_policy(POLICIES.get(job.precision, "float32"))
     mark.stage("loading data")
     samples = data.load(job.workload, job.data, fetch_mnist=fetch_mnist)
-    batches = backend.Batches(job, samples)
+    batches = backend.Batches(job, samples, channels_first)
     print(f"data: {samples.source}, device: {device}, backend: {keras.config.backend()}")
     mark.stage("building the model")
-    model = build_model(job.workload, job.seed)
-    per_execution = int(job.options.get("steps_per_execution", 1))
-    model.compile(
-        optimizer=keras.optimizers.Adam(ADAM.learning_rate, ADAM.beta_1, ADAM.beta_2, epsilon=ADAM.epsilon),
-        loss=LOSSES[job.workload.loss](),
-        steps_per_execution=per_execution,
-        jit_compile=bool(job.options.get("jit")),
-        run_eagerly=bool(job.options.get("eager")),
-    )
+    model = build_model(job)
+    settings.tell(job)
 
-    callbacks = [StepLosses(job.plan, len(samples.train_x))] if job.print_losses else None
+    per_execution = int(job.options.get("steps_per_execution", 1))
+    checked = job.checked_steps if job.checked_steps % per_execution == 0 else 0
     with mark.finishable():
-        for first_epoch, last_epoch, steps in stretches(job.plan, per_execution):
-            first = first_epoch * job.plan.steps_per_epoch
+        for first_epoch, last_epoch, first, steps in stretches(job.plan, per_execution, checked):
+            begin = first_epoch * job.plan.steps_per_epoch + first
+            checking = begin < checked
             model.fit(
-                batches.dataset(first, first + (last_epoch - first_epoch) * steps),
+                batches.dataset(begin, begin + (last_epoch - first_epoch) * steps),
                 initial_epoch=first_epoch,
                 epochs=last_epoch,
                 steps_per_epoch=steps,
                 shuffle=False,  # the pipeline has its own order
-                verbose=2,
-                callbacks=callbacks,
+                verbose=0 if checking else 2,
+                callbacks=_callbacks(job, begin, checked if checking else 0, per_execution),
             )
 
     if samples.test_x is not None:
         # Only now: the accuracy of every training batch would be work that other lanes do not do.
         model.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
-        test_loss, accuracy = model.evaluate(samples.test_x, samples.test_y, batch_size=EVALUATION_BATCH, verbose=0)
+        inputs = samples.test_x.transpose(0, 3, 1, 2) if channels_first and samples.test_x.ndim == 4 else samples.test_x
+        test_loss, accuracy = model.evaluate(inputs, samples.test_y, batch_size=EVALUATION_BATCH, verbose=0)
         settings.report_test(test_loss, accuracy)
 
 
-def build_model(workload: Workload, seed: int) -> keras.Sequential:
-    """Dense layers with ReLU between them, holding the weights that all lanes start from."""
-    *hidden, last = workload.layers[1:]
-    model = keras.Sequential(
-        [
-            keras.Input((workload.layers[0],)),
-            *(keras.layers.Dense(units, activation="relu") for units in hidden),
-            keras.layers.Dense(last),
-        ]
+def build_model(job: Job) -> keras.Model:
+    """The compiled model."""
+    model = keras_layers.build_model(job.workload, job.seed)
+    jit: bool | str = bool(job.options.get("jit"))
+    model.compile(
+        optimizer=make_optimizer(job),
+        loss=LOSSES[job.workload.loss](),
+        steps_per_execution=int(job.options.get("steps_per_execution", 1)),
+        jit_compile="auto" if keras.config.backend() == "jax" else jit,
+        run_eagerly=bool(job.options.get("eager")),
     )
-    model.set_weights([array for layer in settings.initial_weights(workload, seed) for array in layer])
     return model
 
 
-def stretches(plan: Plan, per_execution: int) -> list[tuple[int, int, int]]:
-    """(first epoch, epoch after the last, steps an epoch) of each call of `fit`.
+def make_optimizer(job: Job) -> keras.optimizers.Optimizer:
+    """The workload's optimizer."""
+    chosen = settings.optimizer_settings(job.workload)
+    if chosen.name == "SGD":
+        return keras.optimizers.SGD(chosen.learning_rate, chosen.momentum)
+    adam = {"beta_1": chosen.beta_1, "beta_2": chosen.beta_2, "epsilon": chosen.epsilon}
+    if chosen.name == "AdamW":
+        return keras.optimizers.AdamW(chosen.learning_rate, weight_decay=chosen.weight_decay, **adam)
+    return keras.optimizers.Adam(chosen.learning_rate, **adam)
 
-    One call runs all full epochs and one the rest. Where `steps_per_execution` does not divide an epoch, each epoch is
-    a call: `fit` would otherwise fill up an epoch's last execution with batches of the next one.
+
+def stretches(plan: Plan, per_execution: int, checked: int = 0) -> list[tuple[int, int, int, int]]:
+    """(first epoch, epoch after the last, first step in its epoch, steps an epoch) of each call of `fit`.
+
+    The first `checked` steps are calls of their own, and so is the rest of the epoch in which they end. Then one call
+    runs all full epochs and one the rest. Where `steps_per_execution` does not divide an epoch, each epoch is a call:
+    `fit` would otherwise fill up an epoch's last execution with batches of the next one.
     """
-    epochs = [(epoch, epoch + 1, plan.steps_per_epoch) for epoch in range(plan.full_epochs)]
-    if epochs and plan.steps_per_epoch % per_execution == 0:
-        epochs = [(0, plan.full_epochs, plan.steps_per_epoch)]
-    return epochs + ([(plan.full_epochs, plan.epochs, plan.rest)] if plan.rest else [])
+    per_epoch = plan.steps_per_epoch
+    calls: list[tuple[int, int, int, int]] = []
+    begin = 0
+    while begin < plan.steps:
+        epoch, first = divmod(begin, per_epoch)
+        left = min(plan.steps - begin, per_epoch - first)
+        if begin < checked:
+            calls.append((epoch, epoch + 1, first, min(left, checked - begin)))
+        elif first == 0 and left == per_epoch and per_epoch % per_execution == 0:
+            calls.append((epoch, plan.full_epochs, 0, per_epoch))
+        else:
+            calls.append((epoch, epoch + 1, first, left))
+        done_epochs, _, _, steps = calls[-1][1] - calls[-1][0], *calls[-1][1:]
+        begin += done_epochs * steps
+    return calls
+
+
+def _callbacks(job: Job, begin: int, checked: int, per_execution: int) -> list[keras.callbacks.Callback] | None:
+    """None where possible: any callback makes Keras fetch each step's loss before the next step begins."""
+    made: list[keras.callbacks.Callback] = []
+    if checked or job.print_losses:
+        made.append(StepLosses(job, begin, checked, per_execution))
+    if job.options.get("callback_ms"):
+        made.append(Sleeping(float(job.options["callback_ms"])))
+    return made or None
+
+
+class Sleeping(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sleeps after each batch."""
+
+    def __init__(self, milliseconds: float) -> None:
+        super().__init__()
+        self._seconds = milliseconds / 1000
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        time.sleep(self._seconds)
 
 
 class StepLosses(keras.callbacks.Callback):  # type: ignore[misc]
-    """Prints the loss of every step, taken out of the running mean over the epoch's samples that Keras keeps."""
+    """Takes the loss of every step out of the running mean over the samples of a `fit`'s epoch that Keras keeps."""
 
-    def __init__(self, plan: Plan, samples: int) -> None:
+    def __init__(self, job: Job, begin: int, checked: int, per_execution: int) -> None:
         super().__init__()
-        self._plan, self._samples = plan, samples
-        self._seen, self._sum = 0, 0.0
+        self._plan, self._samples, self._print = job.plan, job.workload.samples, job.print_losses
+        self._checked, self._per_execution = checked, per_execution
+        self._skipped = [begin % job.plan.steps_per_epoch * job.plan.batch_size]
+        self._offset, self._seen, self._sum = 0, 0, 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._offset = self._skipped.pop() if self._skipped else 0  # only the first one begins in its middle
         self._seen, self._sum = 0, 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        seen = min((batch + 1) * self._plan.batch_size, self._samples)
+        seen = min(self._offset + (batch + 1) * self._plan.batch_size, self._samples) - self._offset
         total = float(logs["loss"]) * seen
-        print(f"step loss {(total - self._sum) / (seen - self._seen):.9g}")
+        loss = (total - self._sum) / (seen - self._seen)
         self._seen, self._sum = seen, total
+        if self._print:
+            print(f"step loss {loss:.9g}")
+        if self._checked:
+            _checked_losses.append(loss)
+            if len(_checked_losses) * self._per_execution == self._checked:
+                settings.report_losses(_checked_losses, self._per_execution)
+
+
+_checked_losses: list[float] = []
+"""Over the calls of `fit` that the checked steps take."""

@@ -9,36 +9,40 @@ import tensorflow as tf
 
 from fwtui import mark
 from fwtui.workloads import data, settings, tf_pipeline
-from fwtui.workloads.catalogue import Workload
-from fwtui.workloads.settings import ADAM, Job
+from fwtui.workloads.settings import Job, WorkloadError
+from fwtui.workloads.tensorflow_layers import Network
+from fwtui.workloads.tensorflow_optimizers import make_optimizer
 
 EVALUATION_BATCH = 1_000
 
 
 def train(job: Job) -> None:
     """Trains, then evaluates where the workload has test samples."""
-    device = tf_pipeline.choose_device(job.device)
+    device = tf_pipeline.choose_device(job)
+    data_format = "NCHW" if job.options.get("layout") == "nchw" else "NHWC"
+    if data_format == "NCHW" and device == "cpu":
+        raise WorkloadError("tensorflow convolves on the CPU with layout=nhwc only: leave nchw to --device cuda")
     mark.stage("loading data")
     samples = data.load(job.workload, job.data, fetch_mnist=_fetch_mnist)
-    batches = tf_pipeline.Batches(job, samples).dataset(0, job.plan.steps)
+    batches = tf_pipeline.Batches(job, samples, data_format == "NCHW").tensors(0, job.plan.steps)
     print(f"data: {samples.source}, device: {device}")
     mark.stage("building the model")
-    model = Network(job.workload, job.seed)
-    optimizer = Adam(model.trainable_variables)
-    loss_function = LOSSES[job.workload.loss]
+    model = Network(job.workload, job.seed, job.precision, data_format)
+    train_step = make_step(job, model)
+    callback = settings.callback(job)
+    settings.tell(job)
+    mark.facts(optimizer=settings.optimizer_facts(job.workload))
 
-    def train_step(inputs: Any, targets: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = loss_function(targets, model(inputs))
-        optimizer.apply(tape.gradient(loss, optimizer.variables_trained))
-        return loss
-
-    if not job.options.get("eager"):
-        train_step = tf.function(train_step, jit_compile=bool(job.options.get("jit")), reduce_retracing=True)
-
+    first_losses: list[Any] = []
     with mark.finishable():
         for step, (inputs, targets) in enumerate(batches, start=1):
             loss = train_step(inputs, targets)
+            if callback:
+                callback()
+            if step <= job.checked_steps:
+                first_losses.append(loss)
+                if step == job.checked_steps:
+                    settings.report_losses(tf.stack(first_losses).numpy().tolist())
             if job.print_losses:
                 print(f"step loss {float(loss):.9g}")
             if step % job.plan.steps_per_epoch == 0 or step == job.plan.steps:
@@ -46,57 +50,32 @@ def train(job: Job) -> None:
 
     if samples.test_x is not None:
         with mark.evaluation():
-            test_loss, accuracy = evaluate(model, loss_function, samples)
+            test_loss, accuracy = evaluate(model, LOSSES[job.workload.loss], samples, data_format)
         settings.report_test(test_loss, accuracy)
 
 
-class Network(tf.Module):  # type: ignore[misc]
-    """Fully connected layers with ReLU between them, holding the weights that all lanes start from."""
+def make_step(job: Job, model: Network) -> Callable[[Any, Any], Any]:
+    """The training step: from a batch to its loss, penalties included."""
+    optimizer = make_optimizer(settings.optimizer_settings(job.workload), model.trained)
+    loss_function = LOSSES[job.workload.loss]
+    l1, l2 = settings.penalties(job.workload)
 
-    def __init__(self, workload: Workload, seed: int) -> None:
-        super().__init__()
-        self.layers = [
-            (tf.Variable(kernel, name="kernel"), tf.Variable(bias, name="bias"))
-            for kernel, bias in settings.initial_weights(workload, seed)
-        ]
+    def train_step(inputs: Any, targets: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_function(targets, model(inputs, training=True))
+            if l1:
+                loss += l1 * tf.add_n([tf.reduce_sum(tf.abs(kernel)) for kernel in model.kernels])
+            if l2:
+                loss += l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in model.kernels])
+        optimizer.apply(tape.gradient(loss, model.trained))
+        return loss
 
-    def __call__(self, inputs: Any) -> Any:
-        *hidden, last = self.layers
-        for kernel, bias in hidden:
-            inputs = tf.nn.relu(inputs @ kernel + bias)
-        return inputs @ last[0] + last[1]
-
-
-class Adam(tf.Module):  # type: ignore[misc]
-    """Adam by TensorFlow's own fused kernel, one call a variable."""
-
-    def __init__(self, variables: Any) -> None:
-        super().__init__()
-        self.variables_trained = list(variables)
-        self._means = [tf.Variable(tf.zeros_like(variable)) for variable in self.variables_trained]
-        self._squares = [tf.Variable(tf.zeros_like(variable)) for variable in self.variables_trained]
-        self._beta_1_power = tf.Variable(ADAM.beta_1)
-        self._beta_2_power = tf.Variable(ADAM.beta_2)
-
-    def apply(self, gradients: Any) -> None:
-        """One update of every variable."""
-        for variable, mean, square, gradient in zip(  # noqa: B905
-            self.variables_trained, self._means, self._squares, gradients
-        ):
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=mean.handle,
-                v=square.handle,
-                beta1_power=self._beta_1_power,
-                beta2_power=self._beta_2_power,
-                lr=ADAM.learning_rate,
-                beta1=ADAM.beta_1,
-                beta2=ADAM.beta_2,
-                epsilon=ADAM.epsilon,
-                grad=gradient,
-            )
-        self._beta_1_power.assign(self._beta_1_power * ADAM.beta_1)
-        self._beta_2_power.assign(self._beta_2_power * ADAM.beta_2)
+    if job.options.get("eager"):
+        return train_step
+    compiled: Callable[[Any, Any], Any] = tf.function(
+        train_step, jit_compile=bool(job.options.get("jit")), reduce_retracing=True
+    )
+    return compiled
 
 
 def mean_squared_error(targets: Any, outputs: Any) -> Any:
@@ -115,12 +94,16 @@ LOSSES: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def evaluate(model: Network, loss_function: Callable[[Any, Any], Any], samples: data.Samples) -> tuple[float, float]:
+def evaluate(
+    model: Network, loss_function: Callable[[Any, Any], Any], samples: data.Samples, data_format: str
+) -> tuple[float, float]:
     """Mean loss and accuracy over the test samples."""
     loss_sum, right, seen = 0.0, 0, 0
-    tests = tf.data.Dataset.from_tensor_slices((samples.test_x, samples.test_y)).batch(EVALUATION_BATCH)
-    for inputs, labels in tests:
-        logits = model(inputs)
+    inputs = samples.test_x
+    if data_format == "NCHW" and inputs is not None and inputs.ndim == 4:
+        inputs = inputs.transpose(0, 3, 1, 2)
+    for batch, labels in tf.data.Dataset.from_tensor_slices((inputs, samples.test_y)).batch(EVALUATION_BATCH):
+        logits = model(batch)
         loss_sum += float(loss_function(labels, logits)) * len(labels)
         right += int(tf.math.count_nonzero(tf.argmax(logits, axis=1) == labels))
         seen += len(labels)

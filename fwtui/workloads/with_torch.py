@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from fwtui import mark
-from fwtui.workloads import data, settings, torch_pipeline
-from fwtui.workloads.catalogue import Workload
-from fwtui.workloads.settings import ADAM, Job
+from fwtui.workloads import data, settings, torch_layers, torch_pipeline
+from fwtui.workloads.settings import Job
 
 LOSSES = {"mean squared error": nn.MSELoss, "sparse cross-entropy": nn.CrossEntropyLoss}
 EVALUATION_BATCH = 1_000
@@ -20,90 +19,104 @@ EVALUATION_BATCH = 1_000
 
 def train(job: Job) -> None:
     """Trains, then evaluates where the workload has test samples."""
-    device = torch_pipeline.choose_device(job.device)
+    device = torch_pipeline.choose_device(job)
     mark.stage("loading data")
     samples = data.load(job.workload, job.data)
+    batches = torch_pipeline.Batches(job, samples, device, channels_first=True)
     print(f"data: {samples.source}, device: {device}")
     mark.stage("building the model")
-    model = build_model(job.workload, job.seed).to(device)
-    step_model = torch.compile(model) if job.options.get("compile") else model
-    loss_function = LOSSES[job.workload.loss]()
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=ADAM.learning_rate, betas=(ADAM.beta_1, ADAM.beta_2), eps=ADAM.epsilon
-    )
-    sampler = EpochSampler(len(samples.train_x), job.seed)
-    workers = int(job.options.get("workers", 0))
-    loader = DataLoader(
-        TensorDataset(torch.from_numpy(samples.train_x), torch.from_numpy(samples.train_y)),
-        batch_size=job.plan.batch_size,
-        sampler=sampler,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=device.type == "cuda",
-    )
+    layout = torch.channels_last if job.options.get("layout") == "nhwc" else torch.contiguous_format
+    model = torch_layers.build_model(job.workload, job.seed).to(device, memory_format=layout)
+    cast = torch.bfloat16 if job.precision == "bf16" else None
+    if cast:
+        model = model.to(cast)
+    forward = _forward(job, model, device)
+    optimizer = make_optimizer(job, model)
+    callback = settings.callback(job)
+    settings.tell(job)
 
+    plan = job.plan
+    first_losses: list[torch.Tensor] = []
     model.train()
     with mark.finishable():
-        for epoch in range(job.plan.epochs):
-            sampler.set_epoch(epoch)
-            steps = job.plan.steps_per_epoch if epoch < job.plan.full_epochs else job.plan.rest
-            for inputs, targets in itertools.islice(loader, steps):
-                inputs = inputs.to(device, non_blocking=True)
+        for epoch in range(plan.epochs):
+            steps = plan.steps_per_epoch if epoch < plan.full_epochs else plan.rest
+            first = epoch * plan.steps_per_epoch
+            for inputs, targets in batches.stretch(first, first + steps):
+                inputs = inputs.to(device, cast, non_blocking=True)
                 targets = targets.to(device, non_blocking=True)
+                if layout is torch.channels_last and inputs.ndim == 4:
+                    inputs = inputs.contiguous(memory_format=layout)
                 optimizer.zero_grad()
-                loss = loss_function(step_model(inputs), targets)
+                loss = forward(inputs, targets)
                 loss.backward()
                 optimizer.step()
+                if callback:
+                    callback()
+                if len(first_losses) < job.checked_steps:
+                    first_losses.append(loss.detach())
+                    if len(first_losses) == job.checked_steps:
+                        settings.report_losses(torch.stack(first_losses).tolist())
                 if job.print_losses:
                     print(f"step loss {loss.item():.9g}")
-            print(settings.epoch_line(epoch, job.plan, loss.item()))
+            print(settings.epoch_line(epoch, plan, loss.item()))
 
     if samples.test_x is not None:
         with mark.evaluation():
-            test_loss, accuracy = evaluate(model, loss_function, samples, device)
+            test_loss, accuracy = evaluate(job, model, samples, device)
         settings.report_test(test_loss, accuracy)
 
 
-def build_model(workload: Workload, seed: int) -> nn.Sequential:
-    """Linear layers with ReLU between them, holding the weights that all lanes start from."""
-    layers: list[nn.Module] = []
-    for kernel, bias in settings.initial_weights(workload, seed):
-        linear = nn.Linear(*kernel.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(kernel.T))
-            linear.bias.copy_(torch.from_numpy(bias))
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+def _forward(job: Job, model: nn.Module, device: torch.device) -> Callable[[Any, Any], torch.Tensor]:
+    """From a batch to its loss, penalties included."""
+    step_model = torch.compile(model) if job.options.get("compile") else model
+    loss_function = LOSSES[job.workload.loss]()
+    l1, l2 = settings.penalties(job.workload)
+    kernels = torch_layers.kernels(model)
+    mixed = job.precision == "mixed_bf16"
+
+    def forward(inputs: Any, targets: Any) -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16) if mixed else contextlib.nullcontext():
+            outputs = step_model(inputs)
+        loss: torch.Tensor = loss_function(outputs.float(), targets)
+        if l1:
+            loss = loss + l1 * sum(kernel.abs().sum() for kernel in kernels)
+        if l2:
+            loss = loss + l2 * sum(kernel.square().sum() for kernel in kernels)
+        return loss
+
+    return forward
 
 
-class EpochSampler(Sampler[int]):  # type: ignore[misc]
-    """The shared order of samples; like `DistributedSampler`, it is told each epoch's number."""
-
-    def __init__(self, samples: int, seed: int) -> None:
-        self._orders = settings.sample_orders(samples, seed)
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """The next iteration is that of `epoch`, counted from 0."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._orders[self._epoch % settings.ORDERS].tolist())
-
-    def __len__(self) -> int:
-        return int(self._orders.shape[1])
+def make_optimizer(job: Job, model: nn.Module) -> torch.optim.Optimizer:
+    """The workload's optimizer over all parameters; those that are frozen get no gradient."""
+    chosen = settings.optimizer_settings(job.workload)
+    how = job.options.get("optimizer_impl")
+    options: dict[str, Any] = {} if how is None else {"foreach": how == "foreach"}
+    if how == "fused":
+        options["fused"] = True
+    if chosen.name == "SGD":
+        return torch.optim.SGD(model.parameters(), chosen.learning_rate, chosen.momentum, **options)
+    if chosen.name == "AdamW":
+        options["weight_decay"] = chosen.weight_decay
+    kind = torch.optim.AdamW if chosen.name == "AdamW" else torch.optim.Adam
+    betas = (chosen.beta_1, chosen.beta_2)
+    return kind(model.parameters(), lr=chosen.learning_rate, betas=betas, eps=chosen.epsilon, **options)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def evaluate(
-    model: nn.Module, loss_function: nn.Module, samples: data.Samples, device: torch.device
-) -> tuple[float, float]:
+def evaluate(job: Job, model: nn.Module, samples: data.Samples, device: torch.device) -> tuple[float, float]:
     """Mean loss and accuracy over the test samples."""
     model.eval()
     inputs, labels = torch.from_numpy(samples.test_x), torch.from_numpy(samples.test_y)
+    if inputs.ndim == 4:
+        inputs = inputs.permute(0, 3, 1, 2)
+    if job.precision == "bf16":
+        inputs = inputs.to(torch.bfloat16)
+    loss_function = LOSSES[job.workload.loss]()
     loss_sum, right = 0.0, 0
     for batch, targets in zip(inputs.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH)):  # noqa: B905
-        logits, targets = model(batch.to(device)), targets.to(device)
+        logits, targets = model(batch.to(device)).float(), targets.to(device)
         loss_sum += loss_function(logits, targets).item() * len(targets)
         right += int((logits.argmax(dim=1) == targets).sum())
     return loss_sum / len(labels), right / len(labels)
