@@ -46,15 +46,22 @@ def warmup_steps(step_ns: np.ndarray) -> int:
     return max(1, (len(means) - keep) * 5)
 
 
-def counted_mask(step_ns: np.ndarray, start_ns: np.ndarray, wait_ns: np.ndarray, compile_ns: np.ndarray) -> np.ndarray:
-    """Which steps count: past warm-up, not compiling, not just after a turn began."""
+def counted_mask(
+    step_ns: np.ndarray,
+    start_ns: np.ndarray,
+    wait_ns: np.ndarray,
+    compile_ns: np.ndarray,
+    deep_ns: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """Which steps count: past warm-up, not compiling, not at a turn's beginning, not in or after a profiler window."""
     counted = compile_ns <= 0
     if not len(step_ns):
         return counted
     first = int(np.argmax(counted)) if counted.any() else len(counted)
     counted[: first + warmup_steps(step_ns[first:])] = False
-    turn_start = np.maximum.accumulate(np.where(wait_ns > 0, start_ns + wait_ns, -np.inf))
-    return counted & ~((wait_ns > 0) | (start_ns - turn_start < TURN_IN_NS))
+    disturbed = (wait_ns > 0) | (deep_ns > 0)
+    since = np.where(disturbed, start_ns + wait_ns + deep_ns, -np.inf)
+    return counted & ~(disturbed | (start_ns - np.maximum.accumulate(since) < TURN_IN_NS))
 
 
 def blocks(end_ns: np.ndarray, wait_ns: np.ndarray, block_ns: float = 500e6) -> np.ndarray:

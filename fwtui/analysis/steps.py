@@ -27,6 +27,8 @@ for _event in EVENTS:
 _SPAN_PHASE = np.array([PHASE_INDEX.get(span, -1) for span in SPANS] + [-1])
 """Phase of a span; -1 for the spans that are no phase, and for none."""
 _WAIT, _EVALUATION, _BATCH = SPANS.index("wait"), SPANS.index("evaluation"), SPANS.index("batch")
+_WINDOW = np.zeros(CODE_MASK + 1, dtype=np.int64)
+_WINDOW[[EVENT["deep_open"], EVENT["deep_closed"]]] = 1, -1
 _FORWARD, _COMPUTE, _UNEXPLAINED = (PHASE_INDEX[name] for name in ("forward", "compute", "unexplained"))
 
 
@@ -72,6 +74,8 @@ class Steps:
     evaluation_ns: np.ndarray
     updates: np.ndarray
     """Optimizer updates in the step."""
+    deep_ns: np.ndarray
+    """Of the step's time, what lies in a profiler window: such a step is never counted."""
 
     def __len__(self) -> int:
         return len(self.end_ns)
@@ -108,6 +112,7 @@ class StepFolder:
         """When the first step began: the end of start-up."""
         self.compile_ns = 0.0
         self.last_ns = 0
+        self._in_window = 0
 
     @property
     def mode(self) -> str:
@@ -165,6 +170,7 @@ class StepFolder:
         opened, closed = _OPENS[codes[:index]], _CLOSES[codes[:index]]
         self._open += np.bincount(opened, minlength=_NO_SPAN + 1) - np.bincount(closed, minlength=_NO_SPAN + 1)
         self._open = np.maximum(self._open, 0)
+        self._in_window += int(_WINDOW[codes[:index]].sum())
         self._carry = self._carry[index:]
 
     def _boundaries(self, codes: np.ndarray) -> np.ndarray:
@@ -243,6 +249,7 @@ class StepFolder:
         self.compile_ns += float(durations[spans == SPANS.index("compile")].sum())
         more = _UPDATE if self.mode == "updates" else codes_of("more_updates")
         updates = np.diff(np.cumsum(more[codes])[ends], prepend=int(more[codes[0]])) + (self.mode != "updates")
+        profiled = self._in_window + np.cumsum(_WINDOW[codes[:-1]]) > 0
         columns = {
             "start_ns": np.concatenate((times[:1], times[ends[:-1]])),
             "end_ns": times[ends],
@@ -253,6 +260,7 @@ class StepFolder:
                 step[spans == _EVALUATION], weights=durations[spans == _EVALUATION], minlength=count
             ),
             "updates": np.maximum(updates, 1),
+            "deep_ns": np.bincount(step[profiled], weights=durations[profiled], minlength=count),
         }
         for name, value in columns.items():
             self._columns[name].append(value)

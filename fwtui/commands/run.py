@@ -74,6 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a lane's interpreter, or its environment's folder",
     )
     add("--env", action="append", default=[], metavar="LANE:NAME=VALUE", help="a variable of a lane's environment")
+    deep = parser.add_mutually_exclusive_group()
+    deep.add_argument(
+        "--deep",
+        action="store_const",
+        const="early",
+        default="auto",
+        help="look inside fused steps at once: for short runs",
+    )
+    deep.add_argument(
+        "--no-deep", dest="deep", action="store_const", const="off", help="never open a profiler window of a few steps"
+    )
     add("--headless", action="store_true", help="text instead of the screen")
     add("--json", metavar="FILE", help="write the report at the end; - is stdout, which then holds nothing else")
     add("--strict", action="store_true", help="exit 4 when the comparison is unfair")
@@ -201,6 +212,7 @@ def _manifest(
         "ended_ns": None,
         "error": None,
         "turn": {"ms": TURN_MS},
+        "deep": arguments.deep,
         "lanes": entries,
     }
 

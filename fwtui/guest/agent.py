@@ -94,6 +94,11 @@ def active() -> bool:
     return _writer is not None
 
 
+def rank_dir() -> Optional[str]:
+    """The folder that this process writes to; None before there is one."""
+    return _rank_dir if _writer is not None else None
+
+
 def recorder(name: str) -> Callable[[int], None]:
     """The bound `append` of an event's list: what a hook calls with `perf_counter_ns()`."""
     return lists[EVENT[name]].append
@@ -350,6 +355,9 @@ def close() -> None:
     global _writer
     if _writer is None:
         return
+    deep = sys.modules.get("fwtui.guest.deep_window")
+    if deep is not None:
+        deep.abandon()
     lists[EVENT["program_end"]].append(time.perf_counter_ns())
     with _lock:
         if _drain(time.perf_counter_ns() + 1) and _writer is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fwtui.guest import agent
 from fwtui.recording.event_log import SLOT_GATE, SLOT_WAITING
-from fwtui.recording.vocabulary import GATE_FINISH, GATE_GO, GATE_HOLD
+from fwtui.recording.vocabulary import GATE_DEEP, GATE_FINISH, GATE_GO, GATE_HOLD, GATE_MASK
 
 POLL_S = 0.001
 LOOK_FOR_RECORDER_S = 1.0
@@ -25,7 +25,11 @@ def check() -> None:
 
 def _stop() -> None:
     header = agent.header
-    if header[SLOT_GATE] == GATE_HOLD:
+    if header[SLOT_GATE] & GATE_DEEP:
+        from fwtui.guest import deep_window
+
+        deep_window.at_boundary(held=header[SLOT_GATE] & GATE_MASK == GATE_HOLD)
+    if header[SLOT_GATE] & GATE_MASK == GATE_HOLD:
         agent.recorder("wait_begin")(time.perf_counter_ns())
         header[SLOT_WAITING] = 1
         try:
@@ -33,7 +37,7 @@ def _stop() -> None:
         finally:
             header[SLOT_WAITING] = 0
             agent.recorder("wait_end")(time.perf_counter_ns())
-    if header[SLOT_GATE] == GATE_FINISH:
+    if header[SLOT_GATE] & GATE_MASK == GATE_FINISH:
         mark = sys.modules.get("fwtui.mark")
         if mark is not None and mark.is_finishable():
             raise mark.Finished
@@ -41,7 +45,7 @@ def _stop() -> None:
 
 def _wait(header: Any) -> None:
     look_at = time.monotonic() + LOOK_FOR_RECORDER_S
-    while header[SLOT_GATE] == GATE_HOLD and agent.active():
+    while header[SLOT_GATE] & GATE_MASK == GATE_HOLD and agent.active():
         time.sleep(POLL_S)
         if time.monotonic() > look_at:
             if _recorder_is_gone():

@@ -35,6 +35,7 @@ class Rank:
 
     def look(self) -> None:
         """Note whether it waits, and whether it has come to a step yet."""
+        self.gate.tick()
         if not self.gate.waiting:
             self.waits_since = None
         elif self.waits_since is None:
@@ -85,6 +86,14 @@ class Ranks:
         self._gate = gate
         for rank in self._ranks.values():
             rank.gate.set(gate)
+
+    def ask_deep(self) -> bool:
+        """Ask the first rank for a profiler window; whether there is a rank, and none is open."""
+        first = next(iter(self._ranks.values()), None)
+        if first is None or first.gate.asked_deep:
+            return False
+        first.gate.ask_deep()
+        return True
 
     @property
     def known(self) -> bool:

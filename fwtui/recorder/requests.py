@@ -82,6 +82,17 @@ def _stack(run: Run, request: dict[str, Any]) -> Answer:
     return {**OK, "stacks": rows}
 
 
+def _deep(run: Run, request: dict[str, Any]) -> Answer:
+    lane = run.lane(request.get("lane"))
+    if lane is None:
+        return _refuse("say which lane to look into")
+    if not lane.alive or not lane.ranks.stepped:
+        return _refuse(f"{lane.name} does not train: a profiler window needs steps")
+    if not lane.ranks.ask_deep():
+        return _refuse(f"{lane.name} is being profiled already")
+    return dict(OK)
+
+
 def _not_yet(run: Run, request: dict[str, Any]) -> Answer:
     return _refuse(f"this version of fwtui cannot {request['do']} a lane")
 
@@ -92,6 +103,7 @@ REQUESTS: Mapping[str, Callable[[Run, dict[str, Any]], Answer]] = {
     "pause": _pause,
     "resume": _resume,
     "schedule": _schedule,
+    "deep": _deep,
     "restart": _not_yet,
     "stack": _stack,
 }

@@ -16,6 +16,7 @@ import psutil
 
 from fwtui.recorder import processes
 from fwtui.recorder.control_server import ControlServer, Request
+from fwtui.recorder.deep import DeepWindows
 from fwtui.recorder.keeper import Keeper
 from fwtui.recorder.lane_process import Lane
 from fwtui.recorder.requests import answer
@@ -51,6 +52,7 @@ class Run:
         self.schedule = self._make_schedule(self.manifest["schedule"])
         self._limit = TimeLimit(self)
         self.stacks = Stacks(folder, self.lanes)
+        self._deep = DeepWindows(self.manifest, self.lanes)
 
     def _make_schedule(self, name: str) -> Any:
         turn_s = self.manifest.get("turn", {}).get("ms", TURN_MS) / 1e3
@@ -124,6 +126,7 @@ class Run:
         if self.stop_reason is None:
             idle_s = self.schedule.tick()
             self._limit.tick()
+            self._deep.tick()
         while not self._troubles.empty():
             self.manifest["error"] = self._troubles.get()
         self._save()

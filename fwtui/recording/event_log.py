@@ -12,6 +12,7 @@ Header (one page of native 64-bit slots):
     slot 3  start, ns         slot 7  1 while the guest waits for its turn
                               slot 8  1 when the writer gave up (disk full); what was published stays valid
                               slot 9  the signal that makes the process write its stack down; 0: none does
+                              slot 10 number of the last profiler window that was asked for and is over
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import struct
 import sys
 from typing import Iterable, Optional, Tuple
 
-from fwtui.recording.vocabulary import GATE_GO
+from fwtui.recording.vocabulary import GATE_BITS, GATE_DEEP, GATE_GO, GATE_MASK
 
 MAGIC = int.from_bytes(b"fwtuiev1", sys.byteorder)
 SCHEMA = 1
@@ -36,6 +37,7 @@ WORD_BYTES = 8
 SLOT_MAGIC, SLOT_SCHEMA, SLOT_PID, SLOT_START, SLOT_COUNT, SLOT_END, SLOT_GATE, SLOT_WAITING, SLOT_GAVE_UP = range(9)
 SLOT_STACK_SIGNAL = 9
 _SLOTS_READ = 10
+SLOT_DEEP = 10
 
 
 class EventLogError(ValueError):
@@ -213,10 +215,32 @@ class TurnGate:
         self._slots = memoryview(self._map).cast("Q")
         if self._slots[SLOT_MAGIC] != MAGIC:
             raise EventLogError(f"{path} is no event log of fwtui")
+        self._gate = self._slots[SLOT_GATE] & GATE_MASK
+        self._asked = 0
 
     def set(self, gate: int = GATE_GO) -> None:
         """Publish GATE_GO, GATE_HOLD or GATE_FINISH."""
-        self._slots[SLOT_GATE] = gate
+        self._gate = gate
+        self._publish()
+
+    def ask_deep(self) -> None:
+        """Ask for a profiler window; `tick` takes the request back once it is done with."""
+        self._asked = self._slots[SLOT_DEEP] + 1
+        self._publish()
+
+    def tick(self) -> None:
+        """Look whether the window that was asked for is over."""
+        if self._asked and self._slots[SLOT_DEEP] >= self._asked:
+            self._asked = 0
+            self._publish()
+
+    @property
+    def asked_deep(self) -> bool:
+        """Whether a profiler window was asked for and is not over."""
+        return bool(self._asked)
+
+    def _publish(self) -> None:
+        self._slots[SLOT_GATE] = self._gate | (GATE_DEEP | self._asked << GATE_BITS if self._asked else 0)
 
     @property
     def waiting(self) -> bool:

@@ -39,6 +39,7 @@ PHASE_INDEX = {name: index for index, name in enumerate(PHASE_NAMES)}
 
 SPANS = (
     "wait",
+    "deep",
     "evaluation",
     "gc",
     "compile",
@@ -54,7 +55,8 @@ SPANS = (
 )
 """What can be open at a moment, strongest first: where several are open, the first one gets the time.
 
-`wait` (not this lane's turn) and `evaluation` are no phases: their time belongs to no step. `batch` is Keras's own
+`wait` (not this lane's turn), `deep` (a profiler starts or stops) and `evaluation` are no phases: their time belongs to
+no step. `batch` is Keras's own
 batch; time in it that nothing else explains is a fused step's `compute` when no backward pass is seen in it.
 """
 
@@ -113,6 +115,10 @@ EVENTS = (
     Event(41, "program_begin", None, None, "the guest is armed: the user's program starts"),
     Event(42, "program_end", None, None, "the interpreter is about to exit"),
     Event(44, "more_updates", None, None, "one more update in this Keras execution (steps_per_execution)"),
+    Event(45, "deep_open", "deep", None, "a profiler window: the profiler is being started"),
+    Event(46, "deep_opened", None, "deep", "the steps from here on are profiled, and never counted"),
+    Event(47, "deep_close", "deep", None, "the profiler is being stopped and read"),
+    Event(48, "deep_closed", None, "deep", "the window is over"),
     Event(43, "guest_flush", None, None, "the guest lives: written when nothing else was for a while"),
 )
 EVENT = {event.name: event.code for event in EVENTS}
@@ -171,3 +177,7 @@ GATE_GO = 0
 GATE_HOLD = 1
 GATE_FINISH = 2
 """Finish: built-in lanes end their training loop at the next step boundary, as if they had reached `--steps`."""
+GATE_MASK = 3
+GATE_DEEP = 4
+"""A bit beside the word above: a profiler window is asked for; the request's number stands above GATE_BITS."""
+GATE_BITS = 8

@@ -64,6 +64,20 @@ def _attributed(lane: LaneFrame) -> str:
     return f"{show(lane.wall_s, 's')}, {show(share, 'share')} attributed"
 
 
+def _deep(lane: LaneFrame) -> str:
+    if lane.deep is None:
+        return NOT_KNOWN
+    if not lane.deep.phases:
+        return lane.deep.note or NOT_KNOWN
+    parts = [f"{name} {show(share, 'share')}" for name, share in lane.deep.phases.items() if share >= 0.005]
+    return f"{', '.join(parts)} (sampled in {lane.deep.steps} steps, which cost {show(lane.deep.cost_ms, 'ms')})"
+
+
+def _operations(lane: LaneFrame) -> str:
+    shown = lane.deep.operations[:3] if lane.deep else ()
+    return ", ".join(f"{name} {show(ms, 'ms')}" for name, ms, _ in shown) or NOT_KNOWN
+
+
 def _gpu(lane: LaneFrame) -> str:
     return gpu_words(lane.gpu) if lane.gpu else NOT_KNOWN
 
@@ -98,6 +112,8 @@ MEASURES = (
     Measure("memory, peak", lambda lane: show(lane.rss_peak_bytes, "bytes")),
     Measure("GPU", _gpu),
     Measure("loss", _loss),
+    Measure("inside the step", _deep, optional=True),
+    Measure("top operations", _operations, optional=True),
 )
 """The lanes' table, in the order it is shown."""
 

@@ -106,6 +106,8 @@ _SAME_NAME = (
     "loss_last",
     "results",
     "facts",
+    "deep",
+    "ranks",
 )
 """Keys of a lane that a `LaneFrame` has under the same name."""
 

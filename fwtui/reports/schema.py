@@ -68,6 +68,10 @@ LANE = _object(
     loss_first=_or_null("number"),
     loss_last=_or_null("number"),
     findings=_list(FINDING),
+    deep=_nullable(
+        _object(how=TEXT, steps=COUNT, phases={"type": "object"}, operations=_list({"type": "array"}), cost_ms=NUMBER)
+    ),
+    ranks=_list({"type": "object"}),
 )
 CAUSE = _object(code=TEXT, ms=NUMBER, share_of_gap=_or_null("number"), ci95=INTERVAL)
 PAIR = _object(

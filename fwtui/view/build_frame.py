@@ -276,6 +276,7 @@ def _lane(
         ratio=ranked[0] if ranked else None,
         ratio_ci95=ranked[1] if ranked else None,
         output_tail=log.output_tail(5),
+        deep=log.deep(at_ns),
     )
 
 
@@ -321,4 +322,5 @@ def _attributed(state: LaneState, statistics: LaneStatistics) -> float | None:
     if state.startup_s is None or not statistics.count:
         return state.startup_s
     inside = statistics.training_ns + statistics.wait_ns + statistics.evaluation_ns + state.tail_ns
+    inside += statistics.profiler_ns
     return state.startup_s + inside / 1e9

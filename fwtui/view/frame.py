@@ -62,7 +62,8 @@ class DeepSplit:
     steps: int
     """Steps in the window."""
     phases: Mapping[str, float]
-    """Share of `compute` by phase name (`forward`, `backward`, `optimizer`, `data`, `unexplained`); sums to 1."""
+    """Share of `compute` by phase name (`forward`, `backward`, `optimizer`, `data`, `unexplained`); sums to 1. Where
+    hooks tell the phases of a step apart already, of all those together."""
     operations: tuple[tuple[str, float, float], ...]
     """The top operations: (name, ms a step, share of `compute`)."""
     cost_ms: float

@@ -18,6 +18,8 @@ from fwtui.analysis.steps import StepFolder, Steps
 from fwtui.recording.event_log import EventLogError, EventLogReader
 from fwtui.recording.run_folder import EVENTS, FACTS, NOTES, RunFolder, read_json_lines
 from fwtui.recording.vocabulary import EVENT, PHASE_INDEX
+from fwtui.view.deep import DeepFile, deep_split
+from fwtui.view.frame import DeepSplit
 
 _TAIL_BYTES = 16_384
 
@@ -106,6 +108,7 @@ class LaneLog:
         self.notes = Notes()
         self.facts: dict[str, Any] = {}
         self.stacks: list[dict[str, Any]] = []
+        self._deep_file = DeepFile()
         self.problem: str | None = None
         """One sentence, when the log cannot be read."""
 
@@ -172,6 +175,10 @@ class LaneLog:
         if isinstance(facts, dict):
             self.facts = facts
 
+    def deep(self, at_ns: int) -> DeepSplit | None:
+        """What the last profiler window said, if it was over by then."""
+        return deep_split(self._deep_file.read(self._rank), self.folder.steps, self.facts, at_ns)
+
     @property
     def guest_start_ns(self) -> int | None:
         """When the guest was armed in the process."""
@@ -201,7 +208,7 @@ class LaneLog:
         steps = self.folder.steps
         if self._derived is None or len(self._derived.steps) != len(steps):
             compile_ns = steps.phases[:, PHASE_INDEX["compile"]]
-            counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns)
+            counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns, steps.deep_ns)
             stalled, lost = find_stalls(steps.step_ns, counted)
             self._derived = Derived(steps, counted, stalled, lost, blocks(steps.end_ns, steps.wait_ns))
         return self._derived
