@@ -26,7 +26,7 @@ for _event in EVENTS:
 
 _SPAN_PHASE = np.array([PHASE_INDEX.get(span, -1) for span in SPANS] + [-1])
 """Phase of a span; -1 for the spans that are no phase, and for none."""
-_WAIT, _EVALUATION, _BATCH = SPANS.index("wait"), SPANS.index("evaluation"), SPANS.index("batch")
+_WAIT, _DEEP, _EVALUATION, _BATCH = (SPANS.index(name) for name in ("wait", "deep", "evaluation", "batch"))
 _WINDOW = np.zeros(CODE_MASK + 1, dtype=np.int64)
 _WINDOW[[EVENT["deep_open"], EVENT["deep_closed"]]] = 1, -1
 _FORWARD, _COMPUTE, _UNEXPLAINED = (PHASE_INDEX[name] for name in ("forward", "compute", "unexplained"))
@@ -75,7 +75,9 @@ class Steps:
     updates: np.ndarray
     """Optimizer updates in the step."""
     deep_ns: np.ndarray
-    """Of the step's time, what lies in a profiler window: such a step is never counted."""
+    """Of the time between `start_ns` and `end_ns`, what lies in a profiler window: such a step is never counted."""
+    profiler_ns: np.ndarray
+    """The profiler's start, stop and reading; in no phase."""
 
     def __len__(self) -> int:
         return len(self.end_ns)
@@ -261,6 +263,7 @@ class StepFolder:
             ),
             "updates": np.maximum(updates, 1),
             "deep_ns": np.bincount(step[profiled], weights=durations[profiled], minlength=count),
+            "profiler_ns": np.bincount(step[spans == _DEEP], weights=durations[spans == _DEEP], minlength=count),
         }
         for name, value in columns.items():
             self._columns[name].append(value)

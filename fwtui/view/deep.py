@@ -79,6 +79,5 @@ def _cost_ms(steps: Steps, inside: np.ndarray) -> float:
     """What the window took beyond as many usual steps: slower steps, and the profiler's start, stop and reading."""
     usual = steps.step_ns[(steps.deep_ns == 0) & (steps.wait_ns == 0)]
     own = steps.step_ns[inside]
-    apart = (steps.end_ns - steps.start_ns - steps.wait_ns - steps.evaluation_ns)[inside] - own
     slower = float(own.sum() - len(own) * np.median(usual)) if len(usual) and len(own) else 0.0
-    return (float(apart.sum()) + max(0.0, slower)) / 1e6
+    return (float(steps.profiler_ns[inside].sum()) + max(0.0, slower)) / 1e6

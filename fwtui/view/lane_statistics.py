@@ -65,9 +65,7 @@ class LaneStatistics:
         self.training_ns = float(steps.step_ns.sum())
         self.wait_ns = float(steps.wait_ns.sum())
         self.evaluation_ns = float(steps.evaluation_ns.sum())
-        covered_ns = self.training_ns + self.wait_ns + self.evaluation_ns
-        self.profiler_ns = float((steps.end_ns - steps.start_ns).sum()) - covered_ns
-        """Starting, stopping and reading a profiler: in no step."""
+        self.profiler_ns = float(steps.profiler_ns.sum())
         late = steps.phases[:, PHASE_INDEX["compile"]]
         first = int(np.argmax(counted)) if counted.any() else len(counted)
         after = float(steps.step_ns[first:].sum())
