@@ -71,7 +71,7 @@ LANE = _object(
     deep=_nullable(
         _object(how=TEXT, steps=COUNT, phases={"type": "object"}, operations=_list({"type": "array"}), cost_ms=NUMBER)
     ),
-    ranks=_list({"type": "object"}),
+    ranks=_nullable(_list({"type": "object"})),
 )
 CAUSE = _object(code=TEXT, ms=NUMBER, share_of_gap=_or_null("number"), ci95=INTERVAL)
 PAIR = _object(
