@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fwtui.analysis.bootstrap import Blocks
+from fwtui.analysis.ratio import Ratio, ratio
 from fwtui.analysis.stalls import find_stalls
-from fwtui.analysis.statistics import counted_mask, ratio_interval, step_times, verdict, warmup_steps
+from fwtui.analysis.statistics import counted_mask, step_times, verdict, warmup_steps
 from fwtui.analysis.steps import StepFolder
 from fwtui.recording.vocabulary import CODE_BITS, EVENT, PHASE_INDEX
 
@@ -163,15 +164,17 @@ def lane(generator: np.random.Generator, ms: float, turns: int = 24) -> tuple[np
     return steps, np.repeat(np.arange(turns), count)
 
 
-def ratio_of(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> tuple | None:
+def ratio_of(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> Ratio:
     """The ratio of two lanes that took turns."""
-    return ratio_interval(a[0], b[0], Blocks(a[1], a[1] * 1e9, b[1], b[1] * 1e9 + 5e8))
+    found = ratio(a[0], b[0], Blocks(a[1], a[1] * 1e9, b[1], b[1] * 1e9 + 5e8))
+    assert found is not None
+    return found
 
 
 def verdicts(slowdown: float, times: int = 100) -> list[str]:
     generator = np.random.default_rng(7)
     ratios = [ratio_of(lane(generator, 10 * slowdown), lane(generator, 10)) for _ in range(times)]
-    return [verdict(ratio[1] if ratio else None) for ratio in ratios]
+    return [verdict(found.ci95) for found in ratios]
 
 
 def test_identical_lanes_are_no_different_and_ten_per_cent_is_found() -> None:
@@ -181,7 +184,6 @@ def test_identical_lanes_are_no_different_and_ten_per_cent_is_found() -> None:
 
 def test_few_turns_decide_nothing() -> None:
     generator = np.random.default_rng(0)
-    ratio = ratio_of(lane(generator, 20, turns=3), lane(generator, 10, turns=3))
-    assert ratio is not None
-    assert ratio[1] is None
-    assert verdict(ratio[1]) == "undecided"
+    found = ratio_of(lane(generator, 20, turns=3), lane(generator, 10, turns=3))
+    assert found.ci95 is None
+    assert verdict(found.ci95) == "undecided"

@@ -12,7 +12,7 @@ import numpy as np
 from fwtui.analysis import gap
 from fwtui.analysis.bootstrap import Blocks
 from fwtui.analysis.results import Comparison, Finding, Pair, Parity, ParityItem, UnfairReason
-from fwtui.analysis.statistics import ratio_interval, verdict
+from fwtui.analysis.statistics import verdict
 
 PARITY = (
     ("batch_size", "batch size", True),
@@ -103,17 +103,18 @@ def compare(lanes: Sequence[LaneSteps], parity: Parity | None = None) -> Compari
     for lane in lanes[1:]:
         scale = _scale(lane, baseline)
         blocks = blocks_of(lane, baseline)
-        measured = ratio_interval(lane.step_ms * scale, baseline.step_ms, blocks)
-        if measured is None:
+        made_of = gap.split(lane.step_ms * scale, lane.phases_ms * scale, baseline.step_ms, baseline.phases_ms, blocks)
+        if made_of is None:
             pairs.append(Pair(lane.name, None, None, "undecided", None, reason="too few steady steps"))
             continue
-        ratio, interval = measured
-        made_of = gap.split(lane.step_ms * scale, lane.phases_ms * scale, baseline.step_ms, baseline.phases_ms, blocks)
+        interval = made_of.ratio.ci95
         word = "unfair" if reasons else verdict(interval)
         why = None
         if word == "undecided":
             why = "too few turns yet" if interval is None else "the interval is wider than ±10 %"
-        pairs.append(Pair(lane.name, ratio, interval, word, made_of.ms, made_of.causes, why, made_of.ci95))
+        pairs.append(
+            Pair(lane.name, made_of.ratio.value, interval, word, made_of.ms, made_of.causes, why, made_of.ci95)
+        )
     return Comparison(baseline.name, not reasons, reasons, items, parity, tuple(pairs))
 
 

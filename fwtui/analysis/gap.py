@@ -2,19 +2,23 @@
 
 What a phase contributes to the *median* step is its mean over the steps around the median: the median is homogeneous
 of degree one, so these contributions sum to it (Euler's allocation; Tasche, "Risk contributions and performance
-measurement", 1999, theorem 4.4, for quantiles). What the band of steps leaves over is counted as unexplained.
+measurement", 1999, for quantiles). That is done in each block, the two lanes' neighbouring blocks are subtracted, and
+over the pairs the same middle half is taken as for the ratio. What all this leaves over is counted as unexplained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fwtui.analysis.bootstrap import BAND, Blocks, Sorted
+from fwtui.analysis.bootstrap import Blocks
+from fwtui.analysis.ratio import Ratio, ratio
 from fwtui.analysis.results import Cause, Finding
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
+
+Interval = tuple[float, float] | None
 
 WORK = ("forward", "backward", "optimizer", "compute")
 """What a compiled step fuses into `compute`."""
@@ -76,79 +80,60 @@ def _columns(phases: np.ndarray, parts: Sequence[Part]) -> np.ndarray:
     return np.stack([phases[:, [PHASE_INDEX[name] for name in part.covers]].sum(axis=1) for part in parts], axis=1)
 
 
-def _at_median(step_ms: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    order = np.argsort(step_ms, kind="stable")
-    low, high = int(BAND[0] * len(order)), int(np.ceil(BAND[1] * len(order)))
-    mean: np.ndarray = columns[order[low : max(high, low + 1)]].mean(axis=0)
-    return mean
-
-
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The difference of two lanes' median steps, and what it is made of."""
+    """How far two lanes' steps lie apart, and what that is made of."""
 
+    ratio: Ratio
     ms: float
     ci95: tuple[float, float] | None
     causes: tuple[Cause, ...]
 
 
-def split(a_ms: np.ndarray, a_phases: np.ndarray, b_ms: np.ndarray, b_phases: np.ndarray, blocks: Blocks) -> Gap:
-    """Lane `a` against lane `b`.
+def split(a_ms: np.ndarray, a_phases: np.ndarray, b_ms: np.ndarray, b_phases: np.ndarray, blocks: Blocks) -> Gap | None:
+    """Lane `a` against lane `b`; None when either has no steps.
 
     Args:
-        a_ms, b_ms: (steps,) lengths of the counted steps; neither is empty.
+        a_ms, b_ms: (steps,) lengths of the counted steps.
         a_phases, b_phases: (steps, phases) what each is made of, in the same unit; rows sum to the lengths.
         blocks: their blocks.
     """
+    if not len(a_ms) or not len(b_ms):
+        return None
     parts = parts_of(a_phases.mean(axis=0), b_phases.mean(axis=0))
-    a_columns, b_columns = _columns(a_phases, parts), _columns(b_phases, parts)
-    gap = float(np.median(a_ms) - np.median(b_ms))
-    seen = _with_rest(_at_median(a_ms, a_columns) - _at_median(b_ms, b_columns), np.array(gap), parts)
-    gap_ci95: tuple[float, float] | None = None
-    intervals: list[tuple[float, float] | None] = [None] * len(parts)
-    if blocks.enough:
-        gap_ci95, intervals = _intervals(a_ms, a_columns, b_ms, b_columns, blocks, parts, gap, seen)
-    decided = gap_ci95 is None or not gap_ci95[0] <= 0 <= gap_ci95[1]
+    measured = ratio(a_ms, b_ms, blocks, _columns(a_phases, parts), _columns(b_phases, parts))
+    if measured is None:
+        return None
+    level = float(np.median(b_ms))
+    gap, ci95 = (measured.value - 1) * level, None
+    if measured.ci95 is not None:
+        ci95 = ((measured.ci95[0] - 1) * level, (measured.ci95[1] - 1) * level)
+    decided = ci95 is None or not ci95[0] <= 0 <= ci95[1]
     causes = [
-        Cause(part.name, float(ms), float(ms) / gap if gap and decided else None, interval, part.name, part.covers)
-        for part, ms, interval in zip(parts, seen, intervals, strict=True)
+        Cause(part.name, ms, ms / gap if gap and decided else None, interval, part.name, part.covers)
+        for part, ms, interval in _in_ms(measured, parts, level)
         if abs(ms) > _NOTHING_MS
     ]
     causes.sort(key=lambda cause: -abs(cause.ms))
-    return Gap(gap, gap_ci95, tuple(causes))
+    return Gap(measured, gap, ci95, tuple(causes))
 
 
-def _with_rest(values: np.ndarray, gap: np.ndarray, parts: Sequence[Part]) -> np.ndarray:
-    """The parts with what is missing from the gap put into `unexplained`."""
+def _in_ms(measured: Ratio, parts: Sequence[Part], level: float) -> Iterator[tuple[Part, float, Interval]]:
+    """Each part in ms with its interval; what is missing from the gap is put into `unexplained`."""
+    seen, drawn = measured.parts.copy(), measured.parts_drawn
     rest = next(index for index, part in enumerate(parts) if part.name == UNEXPLAINED)
-    whole = values.copy()
-    whole[..., rest] += gap - values.sum(axis=-1)
-    return whole
-
-
-def _intervals(
-    a_ms: np.ndarray,
-    a_columns: np.ndarray,
-    b_ms: np.ndarray,
-    b_columns: np.ndarray,
-    blocks: Blocks,
-    parts: Sequence[Part],
-    gap: float,
-    seen: np.ndarray,
-) -> tuple[tuple[float, float], list[tuple[float, float] | None]]:
-    """(interval of the gap, interval of each part)"""
-    a_draws, b_draws = blocks.draws()
-    a, b = Sorted(a_ms, blocks.a, a_draws.shape[1]), Sorted(b_ms, blocks.b, b_draws.shape[1])
-    gaps = a.medians(a_draws) - b.medians(b_draws)
-    drawn = _with_rest(a.at_median(a_draws, a_columns) - b.at_median(b_draws, b_columns), gaps, parts)
-    intervals: list[tuple[float, float] | None] = [
-        _holding(blocks.interval(drawn[:, index]), float(seen[index])) for index in range(len(parts))
-    ]
-    return _holding(blocks.interval(gaps), gap), intervals
-
-
-def _holding(interval: tuple[float, float], value: float) -> tuple[float, float]:
-    return min(interval[0], value), max(interval[1], value)
+    seen[rest] += measured.value - 1 - seen.sum()
+    half = None
+    if drawn is not None and measured.drawn is not None:
+        drawn[:, rest] += measured.drawn - drawn.sum(axis=1)
+        half = measured.quantile * drawn.std(axis=0)
+    for index, part in enumerate(parts):
+        ms = float(seen[index]) * level
+        if half is None:
+            yield part, ms, None
+        else:
+            reach = float(half[index]) * level
+            yield part, ms, (ms - reach, ms + reach)
 
 
 def named(

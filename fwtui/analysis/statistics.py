@@ -1,7 +1,6 @@
 """Statistics of step times: steady state, percentiles, and intervals that respect autocorrelation.
 
-Sources: percentile bootstrap, Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13, over paired blocks
-(`bootstrap.py`); the end of warm-up by the marginal standard error rule MSER-5, White, "An effective truncation
+Source of the end of warm-up: the marginal standard error rule MSER-5, White, "An effective truncation
 heuristic for bias reduction", Simulation 69(6), 1997.
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from fwtui.analysis.bootstrap import Blocks, Sorted
 from fwtui.analysis.results import StepTimes
 
 UNDECIDED_HALF_WIDTH = 0.10
@@ -75,24 +73,6 @@ def blocks(end_ns: np.ndarray, wait_ns: np.ndarray, block_ns: float = 500e6) -> 
     piece = ((end_ns - begin[number]) // max(_LONG_TURN * float(usual), 1.0)).astype(np.int64)
     numbers: np.ndarray = turn + np.cumsum(np.diff(piece, prepend=0) > 0)
     return numbers
-
-
-def ratio_interval(a: np.ndarray, b: np.ndarray, blocks: Blocks) -> tuple[float, tuple[float, float] | None] | None:
-    """Median of `a` over median of `b`, with a 95 % interval by a bootstrap over paired blocks.
-
-    Returns:
-        (ratio, interval or None when there are too few pairs of blocks); None when either is empty or zero.
-    """
-    if not len(a) or not len(b) or not np.median(b):
-        return None
-    ratio = float(np.median(a) / np.median(b))
-    if not blocks.enough:
-        return ratio, None
-    a_draws, b_draws = blocks.draws()
-    above = Sorted(a, blocks.a, a_draws.shape[1]).medians(a_draws)
-    below = Sorted(b, blocks.b, b_draws.shape[1]).medians(b_draws)
-    low, high = blocks.interval(above[below > 0] / below[below > 0])
-    return ratio, (min(low, ratio), max(high, ratio))
 
 
 def verdict(interval: tuple[float, float] | None) -> str:

@@ -109,13 +109,16 @@ def add_on_quit(parser: argparse.ArgumentParser) -> None:
 def until_over(session: Session, printer: Printer, limit_s: float | None = None) -> None:
     """Print the run's progress until it is over, or for so long."""
     from fwtui.reports.text import progress_line
+    from fwtui.view.until_decided import Finisher
 
+    finisher = Finisher(session)
     deadline = time.monotonic() + (limit_s or float("inf"))
     while time.monotonic() < deadline:
         session.poll()
         if not session.live:
             return
         printer.progress(lambda: progress_line(session.frame()))
+        finisher.look()
         time.sleep(LOOK_S)
 
 

@@ -85,7 +85,8 @@ _WORKLOAD_OPTIONS = ("workload", "batch_size", "epochs", "steps", "data", "devic
 
 
 def _epochs(arguments: argparse.Namespace) -> int | None:
-    if arguments.epochs is None and arguments.steps is None and arguments.seconds is not None:
+    timed = arguments.seconds is not None or arguments.until_decided is not None
+    if arguments.epochs is None and arguments.steps is None and timed:
         return ENDLESS_EPOCHS
     epochs: int | None = arguments.epochs
     return epochs

@@ -26,6 +26,7 @@ from fwtui.workloads import catalogue
 
 SCHEDULES = ("turns", "together", "solo")
 TURN_MS = 500
+UNTIL_DECIDED_S = 300.0
 STOP_LIMIT_S = 10.0
 KEPT_RUNS = 100
 """The state folder keeps so many runs; a folder that the user named keeps all, unless told otherwise."""
@@ -61,6 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=whole_number(1), metavar="N", help="end after N steps")
     add("--epochs", type=whole_number(1), metavar="N", help="end after N epochs")
     add("--seconds", type=positive_seconds, metavar="S", help="end after S seconds of training")
+    add(
+        "--until-decided",
+        nargs="?",
+        type=positive_seconds,
+        const=UNTIL_DECIDED_S,
+        metavar="S",
+        help=f"end once the verdict's interval is narrow, after S seconds at the latest ({UNTIL_DECIDED_S:.0f})",
+    )
     add("--batch-size", type=whole_number(1), metavar="N")
     add("--seed", type=whole_number(0), default=0, metavar="N", help="for weights, data order and turns (0)")
     add("--schedule", type=one_of("schedule", *SCHEDULES), default="turns", help="|".join(SCHEDULES))
@@ -180,6 +189,12 @@ def _thin_out(arguments: argparse.Namespace, directory: Path) -> None:
             print(f"fwtui: removed the old run {line.id} (--keep)", file=sys.stderr)
 
 
+def _limit_s(arguments: argparse.Namespace) -> float | None:
+    """How long lanes train at most; None: as long as they please."""
+    limits = [limit for limit in (arguments.seconds, arguments.until_decided) if limit is not None]
+    return min(limits) if limits else None
+
+
 def _unwritable(directory: object, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {directory} is full: make room, or choose another folder with --run-dir"
@@ -204,7 +219,8 @@ def _manifest(
         "clock": {"monotonic_ns": time.perf_counter_ns(), "unix_ns": time.time_ns()},
         "schedule": arguments.schedule,
         "seed": arguments.seed,
-        "seconds": arguments.seconds,
+        "seconds": _limit_s(arguments),
+        "until_decided": arguments.until_decided is not None,
         "workload": workload,
         "host": machine,
         "recorder": None,
@@ -328,13 +344,13 @@ def _conclude(folder: RunFolder, arguments: argparse.Namespace, printer: follow.
 
 def exit_code(manifest: dict[str, Any], interrupted: bool, unfair: bool) -> int:
     """The exit code that a finished run's manifest stands for."""
-    from fwtui.recorder.time_limit import REACHED
+    from fwtui.recorder.time_limit import GOOD_ENDS
 
     if interrupted:
         return EXIT_INTERRUPTED
     ends = [(lane["status"], lane.get("stop_reason")) for lane in manifest["lanes"]]
     if any(status not in ("finished", "stopped") for status, _ in ends) or manifest["status"] == "failed":
         return EXIT_FAILED
-    if any(status == "stopped" and reason != REACHED for status, reason in ends):
+    if any(status == "stopped" and reason not in GOOD_ENDS for status, reason in ends):
         return EXIT_INTERRUPTED
     return EXIT_UNFAIR if unfair else EXIT_FINISHED

@@ -42,6 +42,11 @@ def _stop(run: Run, request: dict[str, Any]) -> Answer:
     return dict(OK)
 
 
+def _finish(run: Run, request: dict[str, Any]) -> Answer:
+    run.limit.finish()
+    return dict(OK)
+
+
 def _pause(run: Run, request: dict[str, Any]) -> Answer:
     lane = run.lane(request.get("lane"))
     if lane is None:
@@ -100,6 +105,7 @@ def _not_yet(run: Run, request: dict[str, Any]) -> Answer:
 REQUESTS: Mapping[str, Callable[[Run, dict[str, Any]], Answer]] = {
     "ping": _ping,
     "stop": _stop,
+    "finish": _finish,
     "pause": _pause,
     "resume": _resume,
     "schedule": _schedule,

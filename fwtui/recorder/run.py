@@ -50,7 +50,7 @@ class Run:
         self._keeper = Keeper(folder)
         self._chance = random.Random(self.manifest.get("seed"))
         self.schedule = self._make_schedule(self.manifest["schedule"])
-        self._limit = TimeLimit(self)
+        self.limit = TimeLimit(self)
         self.stacks = Stacks(folder, self.lanes)
         self._deep = DeepWindows(self.manifest, self.lanes)
 
@@ -62,7 +62,8 @@ class Run:
         """Change the schedule while lanes run."""
         if name == self.manifest["schedule"]:
             return
-        self.manifest.setdefault("schedule_changes", []).append({"t": time.perf_counter_ns(), "value": name})
+        change = {"t": time.perf_counter_ns(), "from": self.manifest["schedule"], "value": name}
+        self.manifest.setdefault("schedule_changes", []).append(change)
         self.manifest["schedule"] = name
         for lane in self.lanes:
             if all_cores():
@@ -125,7 +126,7 @@ class Run:
         idle_s = IDLE_S
         if self.stop_reason is None:
             idle_s = self.schedule.tick()
-            self._limit.tick()
+            self.limit.tick()
             self._deep.tick()
         while not self._troubles.empty():
             self.manifest["error"] = self._troubles.get()

@@ -1,4 +1,7 @@
-"""`--seconds`: how long lanes train, counted from the moment when all of them do."""
+"""`--seconds` and `--until-decided`: how long lanes train, counted from the moment when all of them do.
+
+Whether a comparison is decided is no question for the recorder: whoever watches the run asks it to finish.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
     from fwtui.recorder.run import Run
 
 REACHED = "--seconds reached"
+DECIDED = "the comparison is decided"
+GOOD_ENDS = (REACHED, DECIDED)
+"""Reasons for which a lane that was ended did all that was asked of it."""
 FINISH_LIMIT_S = 60.0
 """What a built-in lane gets for its evaluation and a clean end."""
 SILENT_LIMIT_S = 20.0
@@ -26,28 +32,39 @@ class TimeLimit:
         self._seconds: float | None = run.manifest.get("seconds")
         self._since_s: dict[str, float] = {}
         self._asked_s: dict[str, float] = {}
+        self._over_s: float | None = None
+
+    def finish(self) -> None:
+        """All lanes have trained long enough: from now on their time is over."""
+        self._over_s = self._over_s or time.monotonic()
 
     def tick(self) -> None:
         """Look at the clock."""
+        lanes = self._run.lanes
+        if self._over_s is not None:
+            for lane in lanes:
+                self._end_when_over(lane, time.monotonic(), self._over_s, DECIDED)
+            return
         if self._seconds is None:
             return
-        lanes = self._run.lanes
         groups = [[lane] for lane in lanes] if self._run.manifest["schedule"] == "solo" else [lanes]
         now = time.monotonic()
         for group in groups:
             if all(_trains(lane) for lane in group):
                 since_s = self._since_s.setdefault(group[0].name, now)
                 for lane in group:
-                    self._end_when_over(lane, now, since_s + self._seconds)
+                    self._end_when_over(lane, now, since_s + self._seconds, REACHED)
 
-    def _end_when_over(self, lane: Lane, now: float, deadline_s: float) -> None:
+    def _end_when_over(self, lane: Lane, now: float, deadline_s: float, reason: str) -> None:
+        if lane.pending and reason == DECIDED:
+            lane.end(reason)
         if now < deadline_s or not lane.alive:
             return
         asked_s = self._asked_s.setdefault(lane.name, now)
         if lane.entry["kind"] == "workload" and lane.ranks.known and now - asked_s < FINISH_LIMIT_S:
             lane.finish()
         else:
-            lane.end(REACHED)
+            lane.end(reason)
 
 
 def _trains(lane: Lane) -> bool:

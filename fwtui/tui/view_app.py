@@ -24,6 +24,7 @@ from fwtui.tui.window import Window
 from fwtui.view.clock import Clock
 from fwtui.view.frame import Frame
 from fwtui.view.session import Session
+from fwtui.view.until_decided import Finisher
 from fwtui.view.units import show
 
 ROWS_AROUND = 3
@@ -74,6 +75,7 @@ class ViewApp(App[str]):
         palettes.register(self)
         self.theme = palettes.textual_name(self.cell_theme.name)
         self.session = session
+        self._finisher = Finisher(session)
         self.clock = clock
         self.fixed_ns = at_ns
         self.view_end_ns: int | None = None
@@ -137,6 +139,7 @@ class ViewApp(App[str]):
     def tick(self) -> None:
         """Read what is new and, unless the terminal is behind, draw the moment."""
         changed = self.session.poll()
+        self._finisher.look()
         at_ns = self._moment_ns()
         shown = (at_ns, (self.size.width, self.size.height))
         if not changed and not self._redraw and self._drawn == shown:

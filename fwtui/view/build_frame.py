@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fwtui.analysis.bootstrap import Blocks
 from fwtui.analysis.comparison import LaneSteps, compare, headline, with_findings
 from fwtui.analysis.findings import LaneFacts, find
+from fwtui.analysis.ratio import ratio
 from fwtui.analysis.results import Comparison
-from fwtui.analysis.statistics import ratio_interval
 from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
 from fwtui.view.frame import ENDED_STATES, Frame, Host, LaneFrame, Stall
 from fwtui.view.gpu import gpu_of
@@ -154,11 +154,11 @@ def _ranking(session: Session, statistics: list[LaneStatistics]) -> tuple[tuple[
             first, lane = statistics[order[0]], statistics[index]
             scale = (samples[order[0]] or 1.0) / (samples[index] or 1.0) if per_sample else 1.0
             blocks = Blocks(lane.block, lane.end_ns, first.block, first.end_ns)
-            measured = ratio_interval(lane.lane_ms * scale, first.lane_ms, blocks)
+            measured = ratio(lane.lane_ms * scale, first.lane_ms, blocks)
             if index == order[0]:
                 ratios[index] = (1.0, None)
             elif measured is not None:
-                ratios[index] = measured
+                ratios[index] = (measured.value, measured.ci95)
         return ratios
 
     result: Ranked = _cached(session, "ranking", (order, [id(lane) for lane in statistics], statistics), make)

@@ -1,0 +1,77 @@
+"""`--until-decided`: a run ends when its verdict stands, at its limit at the latest."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fwtui.analysis.decided import decided
+from fwtui.analysis.results import Comparison, Pair
+
+SPINNER = """
+import random, sys, time
+from fwtui import mark
+ms = float(sys.argv[1])
+for _ in range(100000):
+    with mark.step():
+        time.sleep(random.uniform(0.9, 1.1) * ms / 1e3)
+"""
+
+
+def fwtui(tmp_path: Path, *words: str) -> tuple[int, dict, str]:
+    """Run it headless; (exit code, report, stderr)."""
+    (tmp_path / "lane.py").write_text(SPINNER, encoding="utf-8")
+    command = [sys.executable, "-m", "fwtui", "run", "--json", "-", "--run-dir", str(tmp_path / "runs"), *words]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH")))),
+    }
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment, check=False
+    )
+    return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+
+
+def comparison(*pairs: Pair) -> Comparison:
+    return Comparison("a", True, (), (), None, pairs)
+
+
+@pytest.mark.parametrize(
+    ("interval", "word", "enough"),
+    [
+        ((0.97, 1.03), "no difference", True),
+        ((1.8, 2.1), "slower", False),
+        ((1.95, 2.05), "slower", True),
+        (None, "undecided", False),
+    ],
+)
+def test_only_the_width_of_the_interval_decides(interval: tuple[float, float] | None, word: str, enough: bool) -> None:
+    ratio = sum(interval) / 2 if interval else 1.0
+    pair = Pair("b", ratio, interval, word, 0.0)
+    assert decided(comparison(pair)) is enough
+    assert decided(comparison(pair, Pair("c", None, None, "undecided", None))) is False
+
+
+def test_nothing_to_compare_is_never_decided() -> None:
+    assert decided(None) is False
+
+
+def test_a_run_ends_when_its_verdict_stands(tmp_path: Path) -> None:
+    code, report, words = fwtui(tmp_path, "--until-decided=60", "fast=lane.py 4", "slow=lane.py 8")
+    assert code == 0, words
+    (pair,) = report["comparison"]["pairs"]
+    assert pair["verdict"] == "slower"
+    assert pair["ci95"][1] - pair["ci95"][0] < 0.1 * pair["ratio"] + 1e-9
+    assert report["run"]["elapsed_s"] < 55
+    assert {lane["status"] for lane in report["lanes"]} == {"stopped"}
+
+
+def test_the_limit_ends_what_is_not_decided(tmp_path: Path) -> None:
+    code, report, words = fwtui(tmp_path, "--until-decided=2", "fast=lane.py 4", "slow=lane.py 8")
+    assert code == 0, words
+    assert report["comparison"]["pairs"][0]["verdict"] == "undecided"
