@@ -18,7 +18,8 @@ BETWEEN_RUNS = 0.01
 
 Where memory lies, and on which core a thread, stays for the life of a process: turns cannot average it away (Mytkowicz
 et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009; Kalibera & Jones, "Rigorous
-benchmarking in reasonable time", ISMM 2013). The figure is what identical lanes showed in `tests/benchmarks/verdicts.py`.
+benchmarking in reasonable time", ISMM 2013). The figure is what identical lanes showed in
+`tests/benchmarks/verdicts.py`.
 """
 
 

@@ -24,8 +24,8 @@ from fwtui.tui.window import Window
 from fwtui.view.clock import Clock
 from fwtui.view.frame import Frame
 from fwtui.view.session import Session
-from fwtui.view.until_decided import Finisher
 from fwtui.view.units import show
+from fwtui.view.until_decided import Finisher
 
 ROWS_AROUND = 3
 """Rows that are no lane's: the ranking, the notice, the keys."""

@@ -44,8 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
             for name, extra in extras.items()
         ]
         command = [sys.executable, "-m", "fwtui", "run", "--headless", "--run-dir", str(folder), "--seed", str(seed)]
+        length = f"--until-decided={arguments.seconds}"
         done = subprocess.run(
-            [*command, "--schedule", arguments.schedule, "--seconds", str(arguments.seconds), *targets],
+            [*command, "--schedule", arguments.schedule, length, *targets],
             capture_output=True,
             text=True,
             check=False,
@@ -106,7 +107,7 @@ def main() -> None:
     make.add_argument("--lane", default="torch")
     make.add_argument("--schedule", default="turns")
     make.add_argument("--runs", type=int, default=25)
-    make.add_argument("--seconds", type=float, default=12.0)
+    make.add_argument("--seconds", type=float, default=60.0, help="what a run may take until it is decided")
     make.add_argument("--limit", type=float, default=450.0, help="seconds after which no further run begins")
     make.set_defaults(do=run)
     count = commands.add_parser("table")
