@@ -28,6 +28,7 @@ COMMANDS = {
     "runs": "list the recorded runs, or remove some",
     "workloads": "what the built-in lanes can train",
     "doctor": "which interpreters here have which frameworks",
+    "stream": "send a run over a pipe: the far end of `fwtui attach user@host`",
     "completion": "a script that completes commands, options and runs in your shell",
 }
 

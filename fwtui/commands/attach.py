@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fwtui.commands import follow, report
 from fwtui.commands.parser import UsageError, add_run_dir, runs_dir
 from fwtui.recording.run_folder import RunFolder, RunFolderError, find_run, list_runs
+
+if TYPE_CHECKING:
+    from fwtui.remote.ssh import Address
+    from fwtui.view.session import Session
 
 STOP_LIMIT_S = 15.0
 
@@ -21,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="a run's folder, or its name or a part of it; user@host[:RUN] over ssh; the newest one that goes on",
     )
+    parser.add_argument("--remote-fwtui", metavar="PATH", default="fwtui", help="fwtui on the other machine (fwtui)")
     parser.add_argument("--headless", action="store_true", help="text instead of the screen")
     follow.add_on_quit(parser)
     add_run_dir(parser)
@@ -28,23 +35,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Show the run until it is left or over."""
-    folder = find(runs_dir(arguments), arguments.run)
     screen = follow.wants_screen(arguments.headless)
-    answer = ""
     if screen:
         follow.check_terminal()
-        answer = follow.show_screen(folder, attach=True, on_quit=arguments.on_quit)
-    session = follow.open_session(folder)
+    if arguments.run is not None and not Path(arguments.run).exists():
+        from fwtui.remote import ssh
+
+        address = ssh.parse(arguments.run)
+        if address is not None:
+            return _attach_remote(arguments, address, screen)
+    folder = find(runs_dir(arguments), arguments.run)
+    return _show(lambda: follow.open_session(folder), arguments, screen, folder.id)
+
+
+def _attach_remote(arguments: argparse.Namespace, address: Address, screen: bool) -> int:
+    """Show a run of another machine, mirrored here while it is shown."""
+    from fwtui.remote import ssh
+    from fwtui.view.session import Session
+
+    printer = follow.Printer(sys.stderr)
+    remote = ssh.RemoteRun(address, arguments.remote_fwtui, arguments.run_dir)
+    try:
+        remote.open(lambda received: printer.progress(lambda: f"{address.host}: {received / 1000:,.0f} kB received"))
+        printer.say("")
+        mirror = remote.mirror
+
+        def open_mirror() -> Session:
+            session = Session(mirror.folder, mirror.now_ns, lambda manifest: mirror.live)
+            remote.told = lambda sentence: setattr(session, "notice", sentence)
+            return session
+
+        return _show(open_mirror, arguments, screen, f"{address.host}:{mirror.folder.id}")
+    except ssh.RemoteError as error:
+        raise UsageError(str(error)) from None
+    finally:
+        remote.close()
+
+
+def _show(open_it: Callable[[], Session], arguments: argparse.Namespace, screen: bool, name: str) -> int:
+    """Show an open run on the screen or in text, and its result when it is over."""
+    answer = ""
+    if screen:
+        session = open_it()
+        answer = follow.show_screen(session.folder, attach=True, on_quit=arguments.on_quit, session=session)
+    session = open_it()
     try:
         if not screen or answer == "stopped":
             limit_s = STOP_LIMIT_S if screen else None
             follow.until_over(session, follow.Printer(sys.stdout), limit_s)
         if session.live:
-            print(f"the run goes on: fwtui attach {folder.id} shows it")
+            print(f"the run goes on: fwtui attach {name} shows it")
         else:
             report.write(session, "text", sys.stdout)
     except KeyboardInterrupt:
-        print(f"\nthe run goes on: fwtui attach {folder.id} shows it")
+        print(f"\nthe run goes on: fwtui attach {name} shows it")
     finally:
         session.close()
     return 0

@@ -66,6 +66,8 @@ def build(session: Session, at_ns: int) -> Frame:
 
 
 def _notice(session: Session, status: str) -> str | None:
+    if session.notice:
+        return session.notice
     if session.manifest.get("error") and status != "running":
         return str(session.manifest["error"])
     if status == "lost":

@@ -53,6 +53,8 @@ class Session:
         """Derived values that are kept while the data they come from stays the same."""
         self.start_ns: int = int(self.manifest["clock"]["monotonic_ns"])
         self.recorder_alive = True
+        self.notice: str | None = None
+        """Something about how the run is reached, not of the run itself: a broken connection."""
         self._checked_s = -10.0
         self.poll()
 
