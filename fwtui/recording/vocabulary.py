@@ -115,10 +115,12 @@ EVENTS = (
     Event(41, "program_begin", None, None, "the guest is armed: the user's program starts"),
     Event(42, "program_end", None, None, "the interpreter is about to exit"),
     Event(44, "more_updates", None, None, "one more update in this Keras execution (steps_per_execution)"),
-    Event(45, "deep_open", "deep", None, "a profiler window: the profiler is being started"),
-    Event(46, "deep_opened", None, "deep", "the steps from here on are profiled, and never counted"),
-    Event(47, "deep_close", "deep", None, "the profiler is being stopped and read"),
-    Event(48, "deep_closed", None, "deep", "the window is over"),
+    Event(57, "deep_open", "deep", None, "a profiler window: the profiler is being started"),
+    Event(58, "deep_opened", None, "deep", "the steps from here on are profiled, and never counted"),
+    Event(59, "deep_close", "deep", None, "the profiler is being stopped and read"),
+    Event(60, "deep_closed", None, "deep", "the window is over"),
+    Event(61, "communication_begin", None, None, "this rank begins to wait for the other ranks"),
+    Event(62, "communication_end", None, None, ""),
     Event(43, "guest_flush", None, None, "the guest lives: written when nothing else was for a while"),
 )
 EVENT = {event.name: event.code for event in EVENTS}
