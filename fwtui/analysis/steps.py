@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fwtui.analysis.step_store import GrowingColumns
 from fwtui.recording.vocabulary import CODE_BITS, CODE_MASK, EVENT, EVENTS, PHASE_INDEX, PHASE_NAMES, SPANS
 
 PHASE_COUNT = len(PHASE_NAMES)
@@ -106,8 +107,7 @@ class StepFolder:
     def __init__(self) -> None:
         self._carry = np.empty(0, dtype=np.uint64)
         self._open = np.zeros(_NO_SPAN + 1, dtype=np.int64)
-        self._columns: dict[str, list[np.ndarray]] = {name: [] for name in Steps.__dataclass_fields__}
-        self._cached: Steps | None = None
+        self.store = GrowingColumns(dict.fromkeys(Steps.__dataclass_fields__, 0) | {"phases": PHASE_COUNT})
         self.seen = np.zeros(CODE_MASK + 1, dtype=np.int64)
         """How often each event code was seen."""
         self.first_step_ns: int | None = None
@@ -115,6 +115,7 @@ class StepFolder:
         self.compile_ns = 0.0
         self.last_ns = 0
         self._in_window = 0
+        self._stepped = False
 
     @property
     def mode(self) -> str:
@@ -125,16 +126,8 @@ class StepFolder:
 
     @property
     def steps(self) -> Steps:
-        """All whole steps so far."""
-        if self._cached is None:
-            parts = {
-                name: np.concatenate(pieces) if pieces else np.empty((0, PHASE_COUNT) if name == "phases" else 0)
-                for name, pieces in self._columns.items()
-            }
-            for name, value in parts.items():
-                self._columns[name] = [value]
-            self._cached = Steps(**parts)
-        return self._cached
+        """All whole steps so far, as views."""
+        return Steps(**self.store.arrays())
 
     def feed(self, words: np.ndarray) -> int:
         """Fold newly published words (uint64, in time order); returns the number of steps that were completed."""
@@ -265,9 +258,8 @@ class StepFolder:
             "deep_ns": np.bincount(step[profiled], weights=durations[profiled], minlength=count),
             "profiler_ns": np.bincount(step[spans == _DEEP], weights=durations[spans == _DEEP], minlength=count),
         }
-        for name, value in columns.items():
-            self._columns[name].append(value)
-        self._cached = None
+        self.store.append(columns)
+        self._stepped = True
 
     def tail(self) -> Tail | None:
         """What is known of the time after the last whole step; None before the first event."""
@@ -280,7 +272,7 @@ class StepFolder:
         fetched = np.flatnonzero(codes == EVENT["data_end"])
         trained = np.flatnonzero(_PRODUCTIVE[codes])
         evaluation = float(durations[spans == _EVALUATION].sum())
-        stepped = bool(self._columns["end_ns"])
+        stepped = self._stepped
         if self.mode == "updates" and stepped and len(fetched) > 1 and not len(trained):
             spans[: fetched[-1] + 1][spans[: fetched[-1] + 1] != _WAIT] = _EVALUATION
             evaluation = float(durations[spans == _EVALUATION].sum())

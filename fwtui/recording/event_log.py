@@ -192,6 +192,19 @@ class EventLogReader:
         self._read += len(data) // WORD_BYTES
         return data
 
+    @property
+    def waiting_words(self) -> int:
+        """Published words that `read_new` has not given yet."""
+        available = max(0, (os.fstat(self._fd).st_size - HEADER_BYTES) // WORD_BYTES)
+        return min(self._slots()[SLOT_COUNT], available) - self._read
+
+    def skip(self, words: int) -> bool:
+        """Pass over words that are known already; False, and nothing done, when there are not so many."""
+        if words > self.waiting_words:
+            return False
+        self._read += words
+        return True
+
     def close(self) -> None:
         os.close(self._fd)
 

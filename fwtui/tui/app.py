@@ -22,6 +22,9 @@ from fwtui.tui.view_app import ViewApp
 from fwtui.view.clock import Clock
 from fwtui.view.session import Session
 
+PATIENCE_S = 0.1
+"""A long recording is read in pieces of this length, so that keys are answered meanwhile."""
+
 
 class FwtuiApp(ViewApp):
     """The screen of a run with all its commands."""
@@ -192,7 +195,8 @@ def run_app(
     Raises:
         RunFolderError: the folder is no run.
     """
-    session = session or Session(folder)
+    session = session or Session(folder, patience_s=PATIENCE_S)
+    session.patience_s = PATIENCE_S
     try:
         config = config or read()
         app = FwtuiApp(session, theme=theme or config.make_theme(), clock=clock, config=config)

@@ -243,6 +243,8 @@ class ViewApp(App[str]):
         """The line above the keys: what must be known now, else the verdict in words."""
         if self.frame.notice:
             return self.frame.notice
+        if self.session.reading is not None:
+            return self.session.reading.words
         if self.frame.schedule == "together" and self.frame.live:
             return "the lanes share the machine: they slow each other"
         return self.frame.headline

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASES
+from fwtui.view.derived import Derived
 from fwtui.view.frame import (
     COLUMN_EVALUATION,
     COLUMN_NOTHING,
@@ -14,7 +15,6 @@ from fwtui.view.frame import (
     COLUMN_WARMUP,
     Columns,
 )
-from fwtui.view.lane_log import Derived
 
 _LETTERS = np.array([phase.letter for phase in PHASES])
 
@@ -42,27 +42,24 @@ def _bands(slot: np.ndarray, value: np.ndarray, count: int) -> tuple[np.ndarray,
     return low, high
 
 
-def phase_shares(derived: Derived, start_ns: int, slot_ns: float, first: int, count: int, until_ns: int) -> np.ndarray:
-    """(count, phases) share of the steps' own time in each phase, by the slot that a step ended in; NaN: no step."""
+def phase_sums(derived: Derived, start_ns: int, slot_ns: float, first: int, count: int, until_ns: int) -> np.ndarray:
+    """(count, phases) ns of the steps' own time in each phase, by the slot that a step ended in."""
     edge = start_ns + first * slot_ns
     ends = derived.steps.end_ns
     begin, end = np.searchsorted(ends, (edge, min(edge + count * slot_ns, until_ns)))
     slot = np.clip(((ends[begin:end] - edge) // slot_ns).astype(np.int64), 0, count - 1)
     phases = derived.steps.phases[begin:end]
     width = phases.shape[1]
-    table = np.bincount(
+    return np.bincount(
         (slot[:, None] * width + np.arange(width)).ravel(), weights=phases.ravel(), minlength=count * width
     ).reshape(count, width)
-    total = table.sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares: np.ndarray = np.where(total > 0, table / total, np.nan)
-    return shares
 
 
 def swelled_phase(derived: Derived, stalled: np.ndarray) -> np.ndarray:
     """Index of the phase that swelled most against the typical step, for each stalled step."""
-    calm = derived.counted & ~derived.stalled
-    typical = derived.steps.phases[calm].mean(axis=0) if calm.any() else 0.0
+    calm = np.flatnonzero(derived.counted & ~derived.stalled)
+    calm = calm[:: max(1, len(calm) // 4096)]
+    typical = derived.steps.phases[calm].mean(axis=0) if len(calm) else 0.0
     result: np.ndarray = np.argmax(derived.steps.phases[stalled] - typical, axis=1)
     return result
 

@@ -6,33 +6,26 @@ import contextlib
 import json
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fwtui.analysis.stalls import find_stalls
-from fwtui.analysis.statistics import blocks, counted_mask
-from fwtui.analysis.steps import StepFolder, Steps
+from fwtui.analysis.steps import StepFolder
 from fwtui.recording.event_log import EventLogError, EventLogReader
 from fwtui.recording.run_folder import EVENTS, FACTS, NOTES, RunFolder, read_json_lines
-from fwtui.recording.vocabulary import EVENT, PHASE_INDEX
+from fwtui.recording.vocabulary import EVENT
+from fwtui.view import checkpoint
 from fwtui.view.deep import DeepFile, deep_split
+from fwtui.view.derived import Derivation, Derived
 from fwtui.view.frame import DeepSplit
+from fwtui.view.history import LIMIT, History
 
 _TAIL_BYTES = 16_384
-
-
-@dataclass(slots=True)
-class Derived:
-    """Per-step columns that follow from the steps."""
-
-    steps: Steps
-    counted: np.ndarray
-    stalled: np.ndarray
-    lost_ns: np.ndarray
-    block: np.ndarray
+_PIECE_WORDS = 1 << 17
+"""Events folded at a time: more would take memory, fewer time."""
 
 
 @dataclass(slots=True)
@@ -102,9 +95,8 @@ class LaneLog:
         self._reader: EventLogReader | None = None
         self._notes_file: _GrowingFile | None = None
         self._facts_stamp: tuple[int, int] | None = None
-        self._derived: Derived | None = None
         self._stacks_file = _GrowingFile(folder.stacks_path(name))
-        self.folder = StepFolder()
+        self._restart()
         self.notes = Notes()
         self.facts: dict[str, Any] = {}
         self.stacks: list[dict[str, Any]] = []
@@ -112,8 +104,16 @@ class LaneLog:
         self.problem: str | None = None
         """One sentence, when the log cannot be read."""
 
-    def poll(self) -> bool:
-        """Read what is new; whether anything was."""
+    def _restart(self) -> None:
+        """Fold the events from their beginning."""
+        self.folder = StepFolder()
+        self.derivation = Derivation(self.folder.store)
+        self.words_read = 0
+        self._saved_words = 0
+        self.history = History(self.folder.store, self.derivation)
+
+    def poll(self, until_s: float | None = None) -> bool:
+        """Read what is new, until a moment on `time.monotonic` at the latest; whether anything was."""
         self._find_rank()
         self.stacks.extend(read_json_lines(self._stacks_file.new_lines()))
         changed = False
@@ -123,17 +123,20 @@ class LaneLog:
                 changed = True
         self._read_facts()
         if self._reader is not None:
-            while True:
-                words = np.frombuffer(self._reader.read_new(1 << 20), dtype=np.uint64)
+            while until_s is None or not changed or time.monotonic() < until_s:
+                words = np.frombuffer(self._reader.read_new(_PIECE_WORDS), dtype=np.uint64)
                 if not len(words):
                     break
                 self.folder.feed(words)
+                self.words_read += len(words)
                 changed = True
+                if len(self.folder.store) > LIMIT:
+                    self.history.trim(self.derived())
         return changed
 
     def _find_rank(self) -> None:
         """Settle on the rank that trains: the first one, or a later one that has steps while this one has none."""
-        if self._reader is not None and len(self.folder.steps):
+        if self._reader is not None and len(self.folder.store):
             return
         for path in self._folder.ranks(self._name):
             if self._reader is not None and path == self._rank:
@@ -156,8 +159,18 @@ class LaneLog:
                 reader = EventLogReader(str(path / EVENTS))
             self._rank, self._reader, self.problem = path, reader, None
             self._notes_file = _GrowingFile(path / NOTES)
-            self.folder, self.notes, self._facts_stamp = StepFolder(), Notes(), None
+            self._restart()
+            self.notes, self._facts_stamp = Notes(), None
+            self._load_fold(path)
             return
+
+    def _load_fold(self, rank: Path) -> None:
+        assert self._reader is not None
+        words = checkpoint.load(self, rank / checkpoint.NAME)
+        if words and self._reader.skip(words):
+            self.words_read = self._saved_words = words
+        elif words:
+            self._restart()
 
     def _read_facts(self) -> None:
         if self._rank is None:
@@ -204,14 +217,8 @@ class LaneLog:
         return self._reader.pid if self._reader else None
 
     def derived(self) -> Derived:
-        """Which steps count, which stalled, and the block of each; kept until a step is added."""
-        steps = self.folder.steps
-        if self._derived is None or len(self._derived.steps) != len(steps):
-            compile_ns = steps.phases[:, PHASE_INDEX["compile"]]
-            counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns, steps.deep_ns)
-            stalled, lost = find_stalls(steps.step_ns, counted)
-            self._derived = Derived(steps, counted, stalled, lost, blocks(steps.end_ns, steps.wait_ns))
-        return self._derived
+        """Which steps count, which stalled, and the block of each."""
+        return self.derivation.derived()
 
     def saw(self, *names: str) -> bool:
         """Whether any of these events was recorded."""
@@ -229,6 +236,23 @@ class LaneLog:
         rows = [re.split(r"\r+", row.rstrip("\r"))[-1] for row in text.split("\n")]
         return tuple(row for row in rows if row.strip())[-lines:]
 
+    @property
+    def words_waiting(self) -> int:
+        """Events that are on disk and not yet folded."""
+        return self._reader.waiting_words if self._reader else 0
+
+    def forget(self) -> None:
+        """The store was filled from outside."""
+        self.derivation.forget()
+
+    def save_fold(self) -> None:
+        """Keep a long lane's fold beside its log, unless that is there already."""
+        if self._rank is None or not self.history.thinned or self.words_read == self._saved_words:
+            return
+        self._saved_words = self.words_read
+        checkpoint.save(self, self._rank / checkpoint.NAME, self.words_read)
+
     def close(self) -> None:
         if self._reader is not None:
+            self.save_fold()
             self._reader.close()

@@ -10,13 +10,16 @@ import numpy as np
 from fwtui.analysis.results import PhaseTime, StepTimes
 from fwtui.analysis.statistics import step_times
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
-from fwtui.view.lane_log import Derived, LaneLog
+from fwtui.view.derived import Derived
+from fwtui.view.history import TOTALS
+from fwtui.view.lane_log import LaneLog
 
 if TYPE_CHECKING:
     from fwtui.view.session import Session
 
 _RECOMPUTE_NS = 500_000_000
-"""While a lane runs, its statistics are made anew once per this much recorded time."""
+_RECOMPUTE_SHARE = 0.02
+"""While a lane runs, its statistics are made anew once per this much recorded time, or this share of the run."""
 
 _MEASURED_BY: Mapping[str, tuple[str, ...]] = {
     "data": ("data_begin", "loader_start_begin"),
@@ -49,7 +52,7 @@ class LaneStatistics:
         self.phases_ms = steps.phases[counted] / 1e6 / steps.updates[counted, None]
         self.step_ms: StepTimes | None = step_times(per_update_ms)
         calm, over = counted & ~stalled, counted & stalled
-        self.typical = self._mean(steps.phases[calm] / steps.updates[calm, None])
+        self.typical = self._mean(self._middle(steps.phases[calm] / steps.updates[calm, None]))
         self.stalled = self._mean(steps.phases[over])
         self.stalls = int(over.sum())
         self.phases: dict[str, PhaseTime | None] = dict.fromkeys(PHASE_NAMES)
@@ -72,6 +75,34 @@ class LaneStatistics:
         self.late_compile_share = float(late[first:].sum()) / after if after else None
         self.recent_ms = float(np.median(steps.step_ns[calm][-200:])) / 1e6 if calm.any() else None
 
+    def correct(self, totals: np.ndarray, phases_ns: np.ndarray, stalled_ns: np.ndarray) -> None:
+        """Put the exact sums in the place of what a sample of the steps says."""
+        total = dict(zip(TOTALS, totals.tolist(), strict=True))
+        self.count, self.updates = int(total["steps"]), int(total["updates"])
+        self.counted, self.stalls = int(total["counted"]), int(total["stalls"])
+        self.own_s = total["counted_ns"] / 1e9
+        self.training_ns, self.wait_ns = total["step_ns"], total["wait_ns"]
+        self.evaluation_ns, self.profiler_ns = total["evaluation_ns"], total["profiler_ns"]
+        self.late_compile_share = total["late_compile_ns"] / total["late_ns"] if total["late_ns"] else None
+        if self.counted:
+            self.lost_share = total["lost_ns"] / total["counted_ns"]
+            mean, whole = phases_ns / self.counted / 1e6, float(phases_ns.sum()) / self.counted / 1e6
+            for name, ms in zip(PHASE_NAMES, mean.tolist(), strict=True):
+                if ms > 0 or self.phases[name] is not None:
+                    self.phases[name] = PhaseTime(ms, ms / whole if whole else 0.0)
+        if self.stalls:
+            self.stalled = self._mean(stalled_ns[None, :] / self.stalls)
+
+    @staticmethod
+    def _middle(phases_ns: np.ndarray) -> np.ndarray:
+        """The steps between the quartiles: their mean adds up by phase, as a median would not, and lies near it."""
+        if len(phases_ns) < 8:
+            return phases_ns
+        own = phases_ns.sum(axis=1)
+        low, high = np.percentile(own, (25, 75))
+        middle: np.ndarray = phases_ns[(own >= low) & (own <= high)]
+        return middle
+
     @staticmethod
     def _mean(phases_ns: np.ndarray) -> dict[str, float] | None:
         if not len(phases_ns):
@@ -84,25 +115,23 @@ def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> La
     """The lane's statistics up to a moment, made anew only when enough was added."""
     log = session.logs[index]
     whole = log.derived()
-    count = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
-    moment = int(whole.steps.end_ns[count - 1]) if count else 0
+    rows = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
+    count = int(whole.number[rows - 1]) + 1 if rows else 0
+    moment = int(whole.steps.end_ns[rows - 1]) if rows else 0
     key = ("statistics", index)
     known = session.cache.get(key)
     if known is not None:
         known_moment, known_count, value = known
-        fresh = 0 <= moment - known_moment < _RECOMPUTE_NS and known_count > 50 and not ended
+        age = max(_RECOMPUTE_NS, _RECOMPUTE_SHARE * (moment - session.start_ns))
+        fresh = 0 <= moment - known_moment < age and known_count > 50 and not ended
         if known_count == count or fresh:
             statistics: LaneStatistics = value
             return statistics
-    part = whole
-    if count < len(whole.steps):
-        part = Derived(
-            whole.steps.until(count),
-            whole.counted[:count],
-            whole.stalled[:count],
-            whole.lost_ns[:count],
-            whole.block[:count],
-        )
-    made = LaneStatistics(log, part)
+    part = whole if rows == len(whole) else whole.rows(slice(0, rows))
+    if log.history.thinned:
+        made = LaneStatistics(log, part.rows(part.sampled))
+        made.correct(*log.history.totals_until(at_ns, whole, rows))
+    else:
+        made = LaneStatistics(log, part)
     session.cache[key] = (moment, count, made)
     return made

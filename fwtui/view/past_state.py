@@ -24,6 +24,8 @@ def past_state(
     start = int(steps.start_ns[step])
     wait_end = start + int(steps.wait_ns[step])
     own_start = wait_end + int(steps.evaluation_ns[step])
+    if at_ns < start:
+        return "training", "training", start, ""  # the steps of that moment are summed up
     if at_ns < wait_end:
         return "waiting", "waiting for its turn", start, ""
     if at_ns < own_start:

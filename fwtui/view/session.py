@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,24 @@ from fwtui.view.frame import Columns, Frame, Stall
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_statistics import lane_statistics
 from fwtui.view.samples import Samples, in_slots
+from fwtui.view.units import show
+
+_WORTH_TELLING = 1 << 18
+"""Events that wait to be read before it is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far a long recording is read."""
+
+    share: float
+    left_s: float | None
+
+    @property
+    def words(self) -> str:
+        """For the screen."""
+        left = f", {show(self.left_s, 's')} left" if self.left_s is not None else ""
+        return f"reading the recording: {self.share * 100:.0f} %{left}"
 
 
 class Session:
@@ -31,6 +50,7 @@ class Session:
         folder: the run.
         now_ns: the clock that the run was recorded by; a mirror of another machine's run has that machine's.
         recorder_lives: tells of a manifest whether the run's recorder exists.
+        patience_s: how long a poll may read; what is left comes with the next one. None: until all is read.
 
     Raises:
         RunFolderError: the folder is no run, or its manifest is broken.
@@ -41,6 +61,7 @@ class Session:
         folder: RunFolder,
         now_ns: Callable[[], int] = time.perf_counter_ns,
         recorder_lives: Callable[[Mapping[str, Any]], bool] = liveness.recorder_lives,
+        patience_s: float | None = None,
     ) -> None:
         self.folder = folder
         self._now_ns = now_ns
@@ -56,6 +77,9 @@ class Session:
         self.notice: str | None = None
         """Something about how the run is reached, not of the run itself: a broken connection."""
         self._checked_s = -10.0
+        self.patience_s = patience_s
+        self.reading: Reading | None = None
+        """How far a long recording is read; None once it is."""
         self.poll()
 
     def poll(self) -> bool:
@@ -69,10 +93,28 @@ class Session:
         self.manifest = manifest
         for lane in manifest["lanes"][len(self.logs) :]:
             self.logs.append(LaneLog(self.folder, lane["name"]))
+        until_s = None if self.patience_s is None else time.monotonic() + self.patience_s
         for log in self.logs:
-            changed |= log.poll()
+            changed |= log.poll(until_s)
+        self._note_reading()
         changed |= self.explanation.poll()
         return self.samples.poll() or changed
+
+    def _note_reading(self) -> None:
+        """Tell how far the reading is while it takes more than one poll."""
+        waiting = sum(log.words_waiting for log in self.logs)
+        if waiting < _WORTH_TELLING:
+            if self.reading is not None and not self.live:
+                for log in self.logs:
+                    log.save_fold()
+            self.reading = None
+            return
+        read = sum(log.words_read for log in self.logs)
+        if self.reading is None:
+            self._reading_since = (time.monotonic(), read)
+        since_s, first = self._reading_since
+        speed = (read - first) / max(1e-3, time.monotonic() - since_s)
+        self.reading = Reading(read / (read + waiting), waiting / speed if speed else None)
 
     def _check_recorder(self) -> None:
         """Whether the recorder process still exists; looked at once a second."""
@@ -87,6 +129,8 @@ class Session:
         """The newest moment that is recorded; for a live run, now."""
         if self.live:
             return self._now_ns()
+        if self.reading is not None:
+            return max(self.start_ns, min(log.folder.last_ns for log in self.logs if log.words_waiting))
         ended = self.manifest.get("ended_ns")
         if ended:
             return int(ended)
@@ -108,7 +152,9 @@ class Session:
         derived = log.derived()
         spawn = manifest.get("started_ns")
         first_step = log.folder.first_step_ns or manifest.get("ended_ns") or at_ns or self.newest_ns
-        return cutting.cut(derived, self.start_ns, slot_ns, first, count, spawn, float(first_step))
+        old = log.history.slots_before(self.start_ns, slot_ns, first, count)
+        made = cutting.cut(derived, self.start_ns, slot_ns, first + old, count - old, spawn, float(first_step))
+        return log.history.joined(made, self.start_ns, slot_ns, first, old) if old else made
 
     def series(self, lane: int | None, metric: str, slot_ns: float, first: int, count: int) -> np.ndarray:
         """A hardware metric in slots: of a lane, or of the host when `lane` is None. NaN: not measured."""
@@ -125,7 +171,15 @@ class Session:
 
     def phase_shares(self, lane: int, slot_ns: float, first: int, count: int, at_ns: int) -> np.ndarray:
         """(count, phases) share of the steps' own time in each phase; NaN where no step ended in the slot."""
-        return cutting.phase_shares(self.logs[lane].derived(), self.start_ns, slot_ns, first, count, at_ns)
+        log = self.logs[lane]
+        old = log.history.slots_before(self.start_ns, slot_ns, first, count)
+        sums = cutting.phase_sums(log.derived(), self.start_ns, slot_ns, first + old, count - old, at_ns)
+        if old:
+            sums = np.concatenate((log.history.phase_sums(self.start_ns, slot_ns, first, old), sums))
+        total = sums.sum(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares: np.ndarray = np.where(total > 0, sums / total, np.nan)
+        return shares
 
     def step_times(self, lane: int, at_ns: int) -> np.ndarray:
         """(counted,) ms an update of the counted steps up to a moment."""
