@@ -7,7 +7,7 @@ import sys
 from importlib.abc import MetaPathFinder
 from typing import Any, Callable, Dict, Optional, Set
 
-from fwtui.guest import agent
+from fwtui.guest import agent, changes
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "tf_keras", "jax")
 """Packages whose import is told as a stage."""
@@ -30,6 +30,8 @@ HOOKS: Dict[str, str] = {
     "jax._src.monitoring": "jax_hooks:arm",
 }
 """Module to wait for → `file:function` in this folder."""
+CHANGES = changes.hooks()
+"""Module to wait for → what an experiment of `fwtui explain` changes about it; empty outside of one."""
 
 
 class _Finder(MetaPathFinder):
@@ -39,7 +41,7 @@ class _Finder(MetaPathFinder):
         self._busy: Set[str] = set()
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name in self._busy or (name not in HOOKS and name not in FRAMEWORKS):
+        if name in self._busy or not (name in HOOKS or name in FRAMEWORKS or name in CHANGES):
             return None
         self._busy.add(name)
         try:
@@ -59,6 +61,8 @@ class _Finder(MetaPathFinder):
             execute(module)
             if name in HOOKS:
                 agent.arm(name, _function(HOOKS[name]), module)
+            if name in CHANGES:
+                agent.arm(f"a change of {name}", CHANGES[name], module)
             if name in FRAMEWORKS:
                 agent.note("stage", value="running the program")
 
