@@ -81,7 +81,7 @@ def test_too_few_pairs_give_no_interval_and_none_no_value() -> None:
 
 def test_turns_pair_by_time_and_a_drift_of_the_machine_cancels() -> None:
     times = np.arange(20) * 1e9
-    drift = 1 + np.arange(20) / 10
+    drift = 1 + np.arange(20) / 40
     one = effects.Turns(times, 2.0 * drift)
     other = effects.Turns(times[1:] + 0.5e9, 1.0 * drift[1:])  # its first turn was lost
     first, second = effects.pair(one, other)
@@ -288,7 +288,7 @@ def test_the_table_and_the_lines_show_every_experiment() -> None:
 
 
 def test_a_run_with_an_explanation_shows_it_in_its_frame_and_its_json(write_scenario: WriteScenario) -> None:
-    folder = write_scenario("healthy").folder
+    folder = write_scenario("healthy")
     names = [entry["name"] for entry in folder.read_manifest()["lanes"]]
     value = replace(explained(), slower=names[1], faster=names[0], baseline=names[0])
     (folder.path / "explain.json").write_text(json.dumps(to_json(value)))

@@ -3,7 +3,8 @@
 Turns pair by time, so what the machine did to one it did to the other. The effect is the Hodges-Lehmann estimate of the
 paired differences with the exact interval of Wilcoxon's signed-rank test (Hollander, Wolfe and Chicken, "Nonparametric
 Statistical Methods", 3rd ed., 2014, sections 3.2 and 3.3): it needs no normal distribution, and one disturbed turn in
-ten does not move it.
+ten does not move it. What stays for the life of a process turns cannot average away: it is added to each interval
+(`fwtui.analysis.ratio.BETWEEN_RUNS`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import cache
 import numpy as np
 
 from fwtui.analysis.explanation import Measured
+from fwtui.analysis.ratio import BETWEEN_RUNS
 
 LEAST_PAIRS = 6
 """With fewer pairs no interval of 95 % exists: 2 of the 2^5 signs are more than 5 %."""
@@ -67,17 +69,28 @@ def pair(one: Turns, other: Turns) -> tuple[np.ndarray, np.ndarray]:
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> Measured | None:
-    """`one - other` of paired values; None of none."""
-    return hodges_lehmann(one - other)
+    """`one - other` of paired values of two processes; None of none."""
+    if not len(one):
+        return None
+    return _widened(hodges_lehmann(one - other), math.hypot(float(np.median(one)), float(np.median(other))))
 
 
 def ratio(one: np.ndarray, other: np.ndarray) -> Measured | None:
-    """`one / other` of paired positive values; None of none."""
+    """`one / other` of paired positive values of two processes; None of none."""
     fine = (one > 0) & (other > 0)
-    logs = hodges_lehmann(np.log(one[fine] / other[fine]))
+    logs = _widened(hodges_lehmann(np.log(one[fine] / other[fine])), math.sqrt(2))
     if logs is None:
         return None
     return Measured(math.exp(logs.value), logs.ci95 and (math.exp(logs.ci95[0]), math.exp(logs.ci95[1])))
+
+
+def _widened(measured: Measured | None, level: float) -> Measured | None:
+    """The interval with what differs from one start of a process to the next, which is a share of `level`."""
+    if measured is None or measured.ci95 is None:
+        return measured
+    more = 1.96 * BETWEEN_RUNS * level
+    low, high = (measured.value - math.hypot(measured.value - bound, more) for bound in measured.ci95)
+    return Measured(measured.value, (low, 2 * measured.value - high))
 
 
 def hodges_lehmann(values: np.ndarray) -> Measured | None:
@@ -147,6 +160,9 @@ def line(sizes: Sequence[float], rounds: np.ndarray) -> tuple[Measured, Measured
     if len(rounds) == 0 or len(set(sizes)) < 2:
         return None
     weight = 1 / np.asarray(sizes, dtype=float)
-    fits = np.array([np.polyfit(sizes, row, 1, w=weight) for row in rounds])
-    fixed, slope = hodges_lehmann(fits[:, 1]), hodges_lehmann(fits[:, 0])
+    of_size = np.array([np.polyfit(sizes, unit, 1, w=weight) for unit in np.eye(len(sizes))])
+    fits = rounds @ of_size  # a fit is linear in what it is put through
+    levels = np.median(rounds, axis=0)[:, None] * of_size
+    fixed = _widened(hodges_lehmann(fits[:, 1]), float(np.linalg.norm(levels[:, 1])))
+    slope = _widened(hodges_lehmann(fits[:, 0]), float(np.linalg.norm(levels[:, 0])))
     return (fixed, slope) if fixed and slope else None
