@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fwtui.commands import follow, report
+from fwtui.commands import follow, report, screen_options
 from fwtui.commands.parser import UsageError, add_run_dir, runs_dir
 from fwtui.recording.run_folder import RunFolder, RunFolderError, find_run, list_runs
 
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--remote-fwtui", metavar="PATH", default="fwtui", help="fwtui on the other machine (fwtui)")
     parser.add_argument("--headless", action="store_true", help="text instead of the screen")
     follow.add_on_quit(parser)
+    screen_options.add_arguments(parser)
     add_run_dir(parser)
 
 
@@ -45,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
         if address is not None:
             return _attach_remote(arguments, address, screen)
     folder = find(runs_dir(arguments), arguments.run)
-    return _show(lambda: follow.open_session(folder), arguments, screen, folder.id)
+    return _show(lambda: follow.open_session(folder, 0.1 if screen else None), arguments, screen, folder.id)
 
 
 def _attach_remote(arguments: argparse.Namespace, address: Address, screen: bool) -> int:
@@ -77,8 +78,11 @@ def _show(open_it: Callable[[], Session], arguments: argparse.Namespace, screen:
     answer = ""
     if screen:
         session = open_it()
-        answer = follow.show_screen(session.folder, attach=True, on_quit=arguments.on_quit, session=session)
+        answer = follow.show_screen(
+            session.folder, attach=True, on_quit=arguments.on_quit, session=session, options=arguments
+        )
     session = open_it()
+    session.read_all()
     try:
         if not screen or answer == "stopped":
             limit_s = STOP_LIMIT_S if screen else None

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from fwtui.commands import screen_options
 from fwtui.commands.parser import UsageError, one_of
 
 if TYPE_CHECKING:
     import argparse
 
     from fwtui.recording.run_folder import RunFolder
+    from fwtui.view.clock import Clock
     from fwtui.view.session import Session
 
 ON_QUIT = ("stop", "detach", "ask")
@@ -81,19 +83,27 @@ def uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def open_session(folder: RunFolder) -> Session:
-    """Open a run for reading, whatever signals arrive meanwhile."""
+def open_session(folder: RunFolder, patience_s: float | None = None) -> Session:
+    """Open a run for reading, whatever signals arrive meanwhile; with patience, a long one in pieces."""
     with uninterrupted():
         import fwtui.reports.text  # noqa: F401 - with all that it needs
         from fwtui.view.session import Session
-    return Session(folder)
+    return Session(folder, patience_s=patience_s)
 
 
-def show_screen(folder: RunFolder, attach: bool = False, on_quit: str = "ask", session: Session | None = None) -> str:
+def show_screen(
+    folder: RunFolder,
+    attach: bool = False,
+    on_quit: str = "ask",
+    session: Session | None = None,
+    clock: Clock | None = None,
+    options: argparse.Namespace | None = None,
+) -> str:
     """Hand the run to the screen; `left`, `stopped` or `detached`, by how it was left."""
     with uninterrupted():
         from fwtui.tui.app import run_app
-    return run_app(folder, attach=attach, on_quit=on_quit, session=session)
+    config = None if options is None else screen_options.config(options)
+    return run_app(folder, attach=attach, on_quit=on_quit, session=session, clock=clock, config=config)
 
 
 def add_on_quit(parser: argparse.ArgumentParser) -> None:

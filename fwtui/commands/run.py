@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 import fwtui
-from fwtui.commands import follow, lanes, report
+from fwtui.commands import follow, lanes, report, screen_options
 from fwtui.commands.parser import UsageError, add_run_dir, one_of, positive_seconds, runs_dir, whole_number
 from fwtui.commands.runs import keep, thin_out
 from fwtui.recording import run_folder
@@ -98,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", metavar="FILE", help="write the report at the end; - is stdout, which then holds nothing else")
     add("--strict", action="store_true", help="exit 4 when the comparison is unfair")
     follow.add_on_quit(parser)
+    screen_options.add_arguments(parser)
     add(
         "--keep",
         type=keep,
@@ -246,7 +247,7 @@ def _follow(folder: RunFolder, arguments: argparse.Namespace, screen: bool) -> i
         except LaunchError as error:
             raise UsageError(str(error)) from None
         if screen:
-            if follow.show_screen(folder, on_quit=arguments.on_quit) == "stopped":
+            if follow.show_screen(folder, on_quit=arguments.on_quit, options=arguments) == "stopped":
                 interrupted = True
                 _stop(folder, "stopped by the user")
         else:

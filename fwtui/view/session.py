@@ -100,6 +100,11 @@ class Session:
         changed |= self.explanation.poll()
         return self.samples.poll() or changed
 
+    def read_all(self) -> None:
+        """Read what is on disk to its end."""
+        self.patience_s = None
+        self.poll()
+
     def _note_reading(self) -> None:
         """Tell how far the reading is while it takes more than one poll."""
         waiting = sum(log.words_waiting for log in self.logs)
