@@ -11,6 +11,7 @@ import numpy as np
 
 from fwtui.analysis import gap
 from fwtui.analysis.bootstrap import Blocks
+from fwtui.analysis.numeric_parity import unequal_losses
 from fwtui.analysis.results import Comparison, Finding, Pair, Parity, ParityItem, UnfairReason
 from fwtui.analysis.statistics import verdict
 
@@ -99,6 +100,7 @@ def compare(lanes: Sequence[LaneSteps], parity: Parity | None = None) -> Compari
         for item in items
         if item.fatal and item.equal is False
     )
+    reasons += unequal_losses(parity)
     pairs = []
     for lane in lanes[1:]:
         scale = _scale(lane, baseline)

@@ -113,6 +113,10 @@ class Parity:
 
     checked_steps: int
     max_abs_loss_difference: float
+    tolerance: float | None = None
+    """Largest difference that rounding explains, as a share of the loss where that is above 1."""
+    agrees: bool | None = None
+    """Whether all differences are within it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,8 @@ def condition_lines(frame: Frame) -> list[str]:
     if comparison.parity:
         parity = comparison.parity
         difference = show(parity.max_abs_loss_difference, "number")
-        lines.append(f"losses differ by at most {difference} over {parity.checked_steps:,} checked steps")
+        within = "" if parity.agrees is None else f", {'as' if parity.agrees else 'more than'} rounding explains"
+        lines.append(f"losses differ by at most {difference} over {parity.checked_steps:,} checked steps{within}")
     return lines
 
 

@@ -9,7 +9,7 @@ from fwtui.analysis.bootstrap import Blocks
 from fwtui.analysis.comparison import LaneSteps, compare, headline, with_findings
 from fwtui.analysis.findings import LaneFacts, find
 from fwtui.analysis.ratio import ratio
-from fwtui.analysis.results import Comparison
+from fwtui.analysis.results import Comparison, Parity
 from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
 from fwtui.view.frame import ENDED_STATES, Frame, Host, LaneFrame, Stall
 from fwtui.view.gpu import gpu_of
@@ -17,6 +17,7 @@ from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_state import LaneState, lane_state
 from fwtui.view.lane_statistics import LaneStatistics, lane_statistics
 from fwtui.view.liveness import OPEN_STATUSES, why_lost
+from fwtui.view.loss_parity import loss_parity
 from fwtui.view.samples import Samples
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def build(session: Session, at_ns: int) -> Frame:
         lane_statistics(session, index, at_ns, states[index].state in ENDED_STATES)
         for index in range(len(session.logs))
     ]
-    comparison = _comparison(session, statistics)
+    comparison = _comparison(session, statistics, loss_parity(session, at_ns))
     ranking, ratios = _ranking(session, statistics)
     lanes = tuple(
         _lane(session, index, at_ns, states[index], statistics[index], ratios.get(index))
@@ -126,14 +127,14 @@ def _cached(session: Session, name: str, key: Any, make: Any) -> Any:
     return known[1]
 
 
-def _comparison(session: Session, statistics: list[LaneStatistics]) -> Comparison | None:
+def _comparison(session: Session, statistics: list[LaneStatistics], parity: Parity | None) -> Comparison | None:
     """The comparison, made anew only when a lane's statistics or facts were."""
 
     def make() -> Comparison | None:
-        return compare([_lane_steps(session, index, lane) for index, lane in enumerate(statistics)])
+        return compare([_lane_steps(session, index, lane) for index, lane in enumerate(statistics)], parity)
 
     key = tuple((id(lane), len(log.facts)) for lane, log in zip(statistics, session.logs, strict=True))
-    result: Comparison | None = _cached(session, "comparison", (key, statistics), make)
+    result: Comparison | None = _cached(session, "comparison", (key, statistics, parity), make)
     return result
 
 

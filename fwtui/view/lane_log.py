@@ -36,6 +36,8 @@ class Notes:
     loss: list[tuple[int, float, int]] = field(default_factory=list)
     """(time ns, loss, updates so far)"""
     epoch: list[tuple[int, int]] = field(default_factory=list)
+    first_losses: tuple[int, tuple[float, ...], int] | None = None
+    """(time ns, losses of the first updates, updates per loss)"""
     results: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     samples: float | None = None
@@ -55,6 +57,9 @@ class Notes:
                 self.plan.update({key: value for key, value in note.items() if isinstance(value, (int, float))})
             elif kind == "samples" and note.get("value"):
                 self.samples = float(note["value"])
+            elif kind == "losses" and isinstance(note.get("values"), list):
+                losses = tuple(float(value) for value in note["values"])
+                self.first_losses = (time_ns, losses, int(note.get("updates") or 1))
             elif kind == "result":
                 values = {
                     key: float(value)

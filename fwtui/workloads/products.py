@@ -28,7 +28,7 @@ def multiply(framework: str, job: Job) -> None:
     *lefts, right = (random.standard_normal((size, size), dtype=np.float32) for _ in range(LEFT_MATRICES + 1))
     moved, moved_right = [move(left) for left in lefts], move(right)
     settings.tell(job)
-    mark.facts(framework=framework, device=device, dtype=_DTYPES.get(job.precision, "float32"), batch_size=1)
+    mark.facts(framework=framework, device=device)
     means: list[float] = []
     with mark.finishable():
         for step in range(job.plan.steps):

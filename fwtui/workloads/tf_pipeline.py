@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ class Batches:
         if channels_first and inputs.ndim == 4:
             inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
         samples = data.Samples(samples.source, inputs, samples.train_y)
+        self._dataset: tf.data.Dataset | None = None
         with tf.device("CPU:0"):
+            self._first, self._last = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
             if job.options.get("in_memory"):
                 self._epochs = [tuple(map(tf.constant, epoch)) for epoch in orders.ordered(job, samples)]
                 return
@@ -50,12 +52,24 @@ class Batches:
             self._changes = tf.constant(orders.changes(job.seed)) if job.workload.augments else None
 
     def dataset(self, first: int, last: int) -> tf.data.Dataset:
-        """The batches of steps `first` to `last - 1`, counted from 0 over the whole run."""
+        """The batches of steps `first` to `last - 1`, counted from 0 over the whole run.
+
+        It is one dataset, traced once: asking for another stretch ends the one before.
+        """
+        self._first.assign(first)
+        self._last.assign(last)
+        if self._dataset is None:
+            self._dataset = self._make()
+        return self._dataset
+
+    def _make(self) -> tf.data.Dataset:
+        if not self._job.options.get("in_memory") and (
+            self._changes is not None or self._job.options.get("per_sample")
+        ):
+            return self._by_sample()
+        steps = tf.data.Dataset.range(1).flat_map(lambda _: tf.data.Dataset.range(self._first, self._last))
         if self._job.options.get("in_memory"):
-            return self._from_memory(first, last)
-        if self._changes is not None or self._job.options.get("per_sample"):
-            return self._by_sample(first, last)
-        steps = tf.data.Dataset.range(first, last)
+            return steps.map(self._slice_of_memory()).prefetch(1)
         return steps.map(self._gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def tensors(self, first: int, last: int) -> Iterable[Any]:
@@ -68,18 +82,20 @@ class Batches:
         rows = order[place * self._plan.batch_size : (place + 1) * self._plan.batch_size]  # short at an epoch's end
         return tf.gather(self._inputs, rows), tf.gather(self._targets, rows)
 
-    def _by_sample(self, first: int, last: int) -> tf.data.Dataset:
+    def _by_sample(self) -> tf.data.Dataset:
         """Samples one by one through their transform, in parallel, then into batches; epoch by epoch."""
         per_epoch, size = self._plan.steps_per_epoch, self._plan.batch_size
 
         def of_epoch(epoch: Any) -> tf.data.Dataset:
-            begin = tf.maximum(first - epoch * per_epoch, 0) * size
-            end = tf.minimum((last - epoch * per_epoch) * size, len(self._inputs))
+            begin = tf.maximum(self._first - epoch * per_epoch, 0) * size
+            end = tf.minimum((self._last - epoch * per_epoch) * size, len(self._inputs))
             places = tf.data.Dataset.range(begin, end)
             samples = places.map(lambda place: self._sample(epoch, place), num_parallel_calls=tf.data.AUTOTUNE)
             return samples.batch(size)
 
-        epochs = tf.data.Dataset.range(first // per_epoch, -(-last // per_epoch))
+        epochs = tf.data.Dataset.range(1).flat_map(
+            lambda _: tf.data.Dataset.range(self._first // per_epoch, (self._last - 1) // per_epoch + 1)
+        )
         return epochs.flat_map(of_epoch).prefetch(tf.data.AUTOTUNE)
 
     def _sample(self, epoch: Any, place: Any) -> tuple[Any, Any]:
@@ -93,7 +109,7 @@ class Batches:
             inputs = tf.ensure_shape(tf.numpy_function(transform, [inputs], tf.float32), shape)
         return inputs, targets
 
-    def _from_memory(self, first: int, last: int) -> tf.data.Dataset:
+    def _slice_of_memory(self) -> Callable[[Any], tuple[Any, Any]]:
         per_epoch, size, epochs = self._plan.steps_per_epoch, self._plan.batch_size, self._epochs
         inputs, targets = (tf.stack([epoch[column] for epoch in epochs]) for column in (0, 1))
 
@@ -101,7 +117,7 @@ class Batches:
             epoch, begin = step // per_epoch % len(epochs), step % per_epoch * size
             return inputs[epoch, begin : begin + size], targets[epoch, begin : begin + size]
 
-        return tf.data.Dataset.range(first, last).map(batch).prefetch(1)
+        return batch
 
     def _slices(self, first: int, last: int) -> Iterator[Any]:
         sizes = [self._plan.batch_size] * (self._plan.steps_per_epoch - 1)
