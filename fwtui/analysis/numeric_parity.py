@@ -10,13 +10,14 @@ import numpy as np
 
 from fwtui.analysis.results import Parity, UnfairReason
 
-TOLERANCE: Mapping[str, float] = {"float32": 1e-3, "tf32": 1e-2, "bf16": 1e-1, "mixed_bf16": 1e-1}
+TOLERANCE: Mapping[str, float] = {"float32": 1e-2, "tf32": 5e-2, "bf16": 1e-1, "mixed_bf16": 1e-1}
 """Largest difference of a step's losses by precision, as a share of the loss where that is above 1.
 
-Rounding alone grows with the steps: over 32 steps the built-in workloads differ by at most 1e-4 in float32. A lane that
-starts from other weights, sees other batches or computes another loss differs by 1e-2 and more at once. bfloat16 keeps
-8 bits of a number, TF32 11.
+Rounding grows from step to step: over the built-in workloads' 16 checked steps in float32 it reaches 1e-5 in the networks
+without normalisation and some 1e-3 in the residual one. bfloat16 keeps 8 bits of a number, TF32 11.
 """
+FIRST_SHARE = 0.01
+"""Of the tolerance, for the first update in float32: nothing but weights, batch and loss are in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,13 @@ def numeric_parity(lanes: Sequence[FirstLosses | None]) -> Parity | None:
     if not known:
         return None
     tolerance = max(TOLERANCE.get(lane.precision, TOLERANCE["float32"]) for lane in told)
+    exact = all(lane.precision == "float32" for lane in told)
+    first = max((found.first for found in known if found.first is not None), default=0.0)
     return Parity(
-        checked_steps=min(steps for steps, _, _ in known),
-        max_abs_loss_difference=max(absolute for _, absolute, _ in known),
+        checked_steps=min(found.steps for found in known),
+        max_abs_loss_difference=max(found.largest for found in known),
         tolerance=tolerance,
-        agrees=max(scaled for _, _, scaled in known) <= tolerance,
+        agrees=max(found.share for found in known) <= tolerance and (not exact or first <= FIRST_SHARE * tolerance),
     )
 
 
@@ -55,21 +58,34 @@ def unequal_losses(parity: Parity | None) -> tuple[UnfairReason, ...]:
     if parity is None or parity.agrees is not False:
         return ()
     detail = (
-        f"the first {parity.checked_steps} updates' losses differ by up to {parity.max_abs_loss_difference:.2g}, "
-        f"more than the {parity.tolerance:g} that rounding explains"
+        f"the losses of the first {parity.checked_steps} updates differ by up to {parity.max_abs_loss_difference:.2g}, "
+        f"more than rounding explains ({parity.tolerance:g}, and at the first update a hundredth of that)"
     )
     return (UnfairReason("losses", detail),)
 
 
-def _difference(lane: FirstLosses, baseline: FirstLosses) -> tuple[int, float, float] | None:
-    """(updates compared, largest difference, largest difference as a share of losses above 1)."""
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """Two lanes' losses against each other."""
+
+    steps: int
+    largest: float
+    share: float
+    """The largest one as a share of the loss where that is above 1."""
+    first: float | None
+    """That of the first update; None where means over several were told."""
+
+
+def _difference(lane: FirstLosses, baseline: FirstLosses) -> _Difference | None:
     updates = math.lcm(lane.updates_per_loss, baseline.updates_per_loss)
     mine, others = _means(lane, updates), _means(baseline, updates)
     count = min(len(mine), len(others))
     if not count:
         return None
     difference = np.abs(mine[:count] - others[:count])
-    return count * updates, float(difference.max()), float((difference / np.maximum(1, np.abs(others[:count]))).max())
+    share = difference / np.maximum(1, np.abs(others[:count]))
+    first = float(share[0]) if updates == 1 else None
+    return _Difference(count * updates, float(difference.max()), float(share.max()), first)
 
 
 def _means(lane: FirstLosses, updates: int) -> np.ndarray:

@@ -47,7 +47,7 @@ _DTYPES = {"bf16": "bfloat16", "mixed_bf16": "bfloat16"}
 
 def _mean_square(result: Any) -> float:
     """What stands for a loss: near the size of the matrices' entries, whatever their size."""
-    array = np.asarray(result.float().cpu() if hasattr(result, "cpu") else result, dtype=np.float32)
+    array = np.asarray(result.float().cpu() if hasattr(result, "detach") else result, dtype=np.float32)
     return float(np.mean(np.square(array, dtype=np.float64)) / array.shape[0])
 
 

@@ -63,13 +63,11 @@ class Batches:
         return self._dataset
 
     def _make(self) -> tf.data.Dataset:
-        if not self._job.options.get("in_memory") and (
-            self._changes is not None or self._job.options.get("per_sample")
-        ):
-            return self._by_sample()
         steps = tf.data.Dataset.range(1).flat_map(lambda _: tf.data.Dataset.range(self._first, self._last))
         if self._job.options.get("in_memory"):
             return steps.map(self._slice_of_memory()).prefetch(1)
+        if self._changes is not None or self._job.options.get("per_sample"):
+            return self._by_sample()
         return steps.map(self._gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def tensors(self, first: int, last: int) -> Iterable[Any]:
