@@ -13,8 +13,8 @@ from fwtui.analysis.results import Parity, UnfairReason
 TOLERANCE: Mapping[str, float] = {"float32": 1e-2, "tf32": 5e-2, "bf16": 1e-1, "mixed_bf16": 1e-1}
 """Largest difference of a step's losses by precision, as a share of the loss where that is above 1.
 
-Rounding grows from step to step: over the built-in workloads' 16 checked steps in float32 it reaches 1e-5 in the networks
-without normalisation and some 1e-3 in the residual one. bfloat16 keeps 8 bits of a number, TF32 11.
+Rounding grows from step to step: over the 16 checked steps in float32 it reaches 1e-5 in the built-in networks
+without batch normalisation and some 1e-3 in the residual one. bfloat16 keeps 8 bits of a number, TF32 11.
 """
 FIRST_SHARE = 0.01
 """Of the tolerance, for the first update in float32: nothing but weights, batch and loss are in it."""
