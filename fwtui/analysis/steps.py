@@ -30,6 +30,8 @@ _SPAN_PHASE = np.array([PHASE_INDEX.get(span, -1) for span in SPANS] + [-1])
 _WAIT, _DEEP, _EVALUATION, _BATCH = (SPANS.index(name) for name in ("wait", "deep", "evaluation", "batch"))
 _WINDOW = np.zeros(CODE_MASK + 1, dtype=np.int64)
 _WINDOW[[EVENT["deep_open"], EVENT["deep_closed"]]] = 1, -1
+_COMMUNICATION = np.zeros(CODE_MASK + 1, dtype=np.int64)
+_COMMUNICATION[[EVENT["communication_begin"], EVENT["communication_end"]]] = 1, -1
 _FORWARD, _COMPUTE, _UNEXPLAINED = (PHASE_INDEX[name] for name in ("forward", "compute", "unexplained"))
 
 
@@ -79,6 +81,8 @@ class Steps:
     """Of the time between `start_ns` and `end_ns`, what lies in a profiler window: such a step is never counted."""
     profiler_ns: np.ndarray
     """The profiler's start, stop and reading; in no phase."""
+    communication_ns: np.ndarray
+    """Waiting for other ranks, as far as hooks see it; a part of whatever phases it lies in."""
 
     def __len__(self) -> int:
         return len(self.end_ns)
@@ -114,7 +118,7 @@ class StepFolder:
         """When the first step began: the end of start-up."""
         self.compile_ns = 0.0
         self.last_ns = 0
-        self._in_window = 0
+        self._in_window = self._in_communication = 0
         self._stepped = False
 
     @property
@@ -166,6 +170,7 @@ class StepFolder:
         self._open += np.bincount(opened, minlength=_NO_SPAN + 1) - np.bincount(closed, minlength=_NO_SPAN + 1)
         self._open = np.maximum(self._open, 0)
         self._in_window += int(_WINDOW[codes[:index]].sum())
+        self._in_communication = max(0, self._in_communication + int(_COMMUNICATION[codes[:index]].sum()))
         self._carry = self._carry[index:]
 
     def _boundaries(self, codes: np.ndarray) -> np.ndarray:
@@ -245,6 +250,7 @@ class StepFolder:
         more = _UPDATE if self.mode == "updates" else codes_of("more_updates")
         updates = np.diff(np.cumsum(more[codes])[ends], prepend=int(more[codes[0]])) + (self.mode != "updates")
         profiled = self._in_window + np.cumsum(_WINDOW[codes[:-1]]) > 0
+        waiting = self._in_communication + np.cumsum(_COMMUNICATION[codes[:-1]]) > 0
         columns = {
             "start_ns": np.concatenate((times[:1], times[ends[:-1]])),
             "end_ns": times[ends],
@@ -256,6 +262,7 @@ class StepFolder:
             ),
             "updates": np.maximum(updates, 1),
             "deep_ns": np.bincount(step[profiled], weights=durations[profiled], minlength=count),
+            "communication_ns": np.bincount(step[waiting], weights=durations[waiting], minlength=count),
             "profiler_ns": np.bincount(step[spans == _DEEP], weights=durations[spans == _DEEP], minlength=count),
         }
         self.store.append(columns)

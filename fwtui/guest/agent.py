@@ -11,18 +11,21 @@ import contextlib
 import gc
 import json
 import os
+import pathlib
 import sys
 import threading
 import time
 from bisect import bisect_right
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-from fwtui.recording.event_log import SLOT_GATE, SLOT_STACK_SIGNAL, EventLogWriter
+from fwtui.recording.event_log import SLOT_GATE, SLOT_STACK_SIGNAL, AppendLogWriter, EventLogWriter
 from fwtui.recording.run_folder import EVENTS as EVENTS_FILE
-from fwtui.recording.run_folder import FACTS, NOTES, STACK_DUMP, write_json
+from fwtui.recording.run_folder import FACTS, HOST, NOTES, STACK_DUMP, write_json
 from fwtui.recording.vocabulary import CODE_BITS, EVENT, EVENTS, GATE_GO, GATE_HOLD
 
 DRAIN_S = 0.05
+DRAIN_ELSEWHERE_S = 0.5
+"""On a file system that hosts share: a write there may cost milliseconds, and a thousand ranks may do so."""
 HOLD_BACK_NS = 5_000_000
 """Words younger than this wait for the next drain: another thread may be about to append an older one."""
 
@@ -41,7 +44,7 @@ header: Any = [0] * 16
 
 _lane_dir = ""
 _rank_dir: Optional[str] = None
-_writer: Optional[EventLogWriter] = None
+_writer: Union[EventLogWriter, AppendLogWriter, None] = None
 _held: List[int] = []
 _notes: List[Dict[str, Any]] = []
 _facts: Dict[str, Any] = {}
@@ -121,12 +124,18 @@ def activate() -> None:
     with _lock:
         if _writer is not None or not _lane_dir or _rank_dir is not None:
             return
-        rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
+        from fwtui.guest import where
+
+        rank, size = where.rank_and_size()
+        elsewhere = where.is_elsewhere()
+        make = AppendLogWriter if elsewhere else EventLogWriter
         for name in (f"rank-{rank}", f"rank-{rank}.{os.getpid()}", f"rank-{rank}.{os.getpid()}.{_start_ns}"):
             _rank_dir = os.path.join(_lane_dir, name)
             try:
                 os.makedirs(_rank_dir, exist_ok=True)
-                _writer = EventLogWriter(os.path.join(_rank_dir, EVENTS_FILE), _start_ns)
+                _writer = make(os.path.join(_rank_dir, EVENTS_FILE), _start_ns)
+                if elsewhere or size > 1:
+                    write_json(pathlib.Path(_rank_dir) / HOST, where.describe(rank, size))
             except FileExistsError:
                 continue
             except OSError as error:
@@ -261,7 +270,8 @@ def arm(name: str, hooks: Callable[[Any], None], module: Any) -> None:
 
 
 def _drain_for_ever() -> None:
-    while not _wake.wait(DRAIN_S):
+    period_s = DRAIN_ELSEWHERE_S if isinstance(_writer, AppendLogWriter) else DRAIN_S
+    while not _wake.wait(period_s):
         with _lock:
             if not _drain(time.perf_counter_ns() - HOLD_BACK_NS):
                 return

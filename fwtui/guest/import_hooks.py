@@ -27,6 +27,8 @@ HOOKS: Dict[str, str] = {
     "tensorflow.python.framework.func_graph": "tensorflow_hooks:arm_tracing",
     "tensorflow.python.data.ops.iterator_ops": "tensorflow_hooks:arm_iterator",
     "tensorflow.python.eager.backprop": "tensorflow_hooks:arm_tape",
+    "torch.distributed.distributed_c10d": "communication_hooks:arm",
+    "torch.nn.parallel.distributed": "communication_hooks:arm_ddp",
     "jax._src.monitoring": "jax_hooks:arm",
 }
 """Module to wait for → `file:function` in this folder."""

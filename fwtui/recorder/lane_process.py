@@ -14,6 +14,7 @@ import fwtui
 from fwtui.recorder import processes
 from fwtui.recorder.endings import OomCounter, how_it_ended
 from fwtui.recorder.ranks import Ranks
+from fwtui.recording.host import host_identity
 from fwtui.recording.run_folder import RunFolder
 from fwtui.recording.vocabulary import GATE_FINISH, GATE_GO, GATE_HOLD
 
@@ -111,6 +112,7 @@ class Lane:
         environment["FWTUI_LANE"] = self.name
         environment["FWTUI_LANE_DIR"] = str(self.path)
         environment["FWTUI_GATE"] = GATE_WORDS[gate]
+        environment["FWTUI_HOST"] = host_identity()
         if entry["kind"] == "workload":
             environment["PYTHONUNBUFFERED"] = "1"
         return environment

@@ -6,7 +6,7 @@ import array
 import time
 from pathlib import Path
 
-from fwtui.recording.event_log import EventLogError, EventLogReader, TurnGate
+from fwtui.recording.event_log import EventLogError, EventLogReader, NoGateError, TurnGate
 from fwtui.recording.run_folder import EVENTS, RunFolder
 from fwtui.recording.vocabulary import CODE_MASK, EVENT
 
@@ -58,6 +58,8 @@ class Ranks:
         self._folder = folder
         self._lane = lane
         self._ranks: dict[Path, Rank] = {}
+        self._elsewhere: set[Path] = set()
+        """Ranks of other hosts: they have no gate, and need none, since they wait for ours in their collectives."""
         self._gate: int | None = None
         self._searched_s = 0.0
 
@@ -67,7 +69,7 @@ class Ranks:
         if now - self._searched_s > 0.1:
             self._searched_s = now
             for path in self._folder.ranks(self._lane):
-                if path not in self._ranks:
+                if path not in self._ranks and path not in self._elsewhere:
                     self._open(path)
         for rank in self._ranks.values():
             rank.look()
@@ -75,6 +77,9 @@ class Ranks:
     def _open(self, path: Path) -> None:
         try:
             rank = Rank(path / EVENTS)
+        except NoGateError:
+            self._elsewhere.add(path)
+            return
         except (EventLogError, OSError):
             return  # not written yet; it is looked for again
         if self._gate is not None:

@@ -38,6 +38,8 @@ SLOT_MAGIC, SLOT_SCHEMA, SLOT_PID, SLOT_START, SLOT_COUNT, SLOT_END, SLOT_GATE, 
 SLOT_STACK_SIGNAL = 9
 _SLOTS_READ = 10
 SLOT_DEEP = 10
+AS_LONG_AS_THE_FILE = TRAILER = (1 << 64) - 1
+"""In a log that is only appended to: the count, and the last word of one that ended cleanly."""
 
 
 class EventLogError(ValueError):
@@ -54,6 +56,10 @@ def _reserve(fd: int, offset: int, size: int) -> None:
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
             raise
         os.ftruncate(fd, offset + size)
+
+
+class NoGateError(EventLogError):
+    """The log is only appended to: nobody looks at a gate in it."""
 
 
 class EventLogWriter:
@@ -119,6 +125,51 @@ class EventLogWriter:
         os.close(self._fd)
 
 
+class AppendLogWriter:
+    """Writes a log by appends alone, for a file system that other hosts share: nothing is mapped, nothing rewritten.
+
+    Its count says that the file's length counts, its end is a trailing word, and it has no gate: `header` is a list.
+
+    Args:
+        path: the file to create; it must not exist.
+        start_ns: `time.perf_counter_ns()` at the moment the guest was armed.
+
+    Raises:
+        FileExistsError: another process already owns this rank.
+        OSError: the file cannot be made, or the disk is full.
+    """
+
+    def __init__(self, path: str, start_ns: int) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        self._fd = os.open(path, flags, 0o600)
+        self.header = [0] * 16
+        """Zeros: the gate is open, and nobody looks at what is written here."""
+        slots = [MAGIC, SCHEMA, os.getpid(), start_ns, AS_LONG_AS_THE_FILE]
+        self._write(struct.pack(f"{len(slots)}Q", *slots).ljust(HEADER_BYTES, b"\0"))
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def append(self, words: Iterable[int]) -> None:
+        """Write words; a file's length publishes them.
+
+        Raises:
+            OSError: no room on the disk, or the file system is gone.
+        """
+        self._write(array.array("Q", words).tobytes())
+
+    def give_up(self) -> None:
+        """Nothing can be said in a file that cannot be written."""
+
+    def close(self) -> None:
+        """Write the trailer."""
+        with contextlib.suppress(OSError):
+            self.append([TRAILER])
+        os.close(self._fd)
+
+
 class EventLogReader:
     """Reads what has been published so far; call `read_new` again for more.
 
@@ -161,7 +212,13 @@ class EventLogReader:
     @property
     def ended(self) -> bool:
         """Whether the writer ended cleanly."""
-        return bool(self._slots()[SLOT_END])
+        slots = self._slots()
+        return self._has_trailer() if slots[SLOT_COUNT] == AS_LONG_AS_THE_FILE else bool(slots[SLOT_END])
+
+    def _has_trailer(self) -> bool:
+        words = (os.fstat(self._fd).st_size - HEADER_BYTES) // WORD_BYTES
+        last = os.pread(self._fd, WORD_BYTES, HEADER_BYTES + (words - 1) * WORD_BYTES) if words > 0 else b""
+        return last == TRAILER.to_bytes(WORD_BYTES, sys.byteorder)
 
     @property
     def waiting(self) -> bool:
@@ -182,6 +239,8 @@ class EventLogReader:
         """The words published since the last call, as native bytes; at most `limit_words` of them."""
         count = self._slots()[SLOT_COUNT]
         available = max(0, (os.fstat(self._fd).st_size - HEADER_BYTES) // WORD_BYTES)
+        if count == AS_LONG_AS_THE_FILE and self._has_trailer():
+            available -= 1
         wanted = min(count, available) - self._read
         if limit_words is not None:
             wanted = min(wanted, limit_words)
@@ -228,6 +287,9 @@ class TurnGate:
         self._slots = memoryview(self._map).cast("Q")
         if self._slots[SLOT_MAGIC] != MAGIC:
             raise EventLogError(f"{path} is no event log of fwtui")
+        if self._slots[SLOT_COUNT] == AS_LONG_AS_THE_FILE:
+            self.close()
+            raise NoGateError(f"{path} is written on another host")
         self._gate = self._slots[SLOT_GATE] & GATE_MASK
         self._asked = 0
 

@@ -3,7 +3,7 @@
     <state dir>/fwtui/runs/2026-11-23T21-03-07-mnist-mlp/
       manifest.json   samples.log   control.sock   recorder.log
       lanes/<lane>/output.log  stacks.jsonl
-      lanes/<lane>/rank-0/events.log  notes.jsonl  facts.json  deep.json
+      lanes/<lane>/rank-0/events.log  notes.jsonl  facts.json  deep.json  host.json
 
 Every JSON file is replaced whole, so that a reader never sees half of one; `.jsonl` files are only appended to.
 """
@@ -32,6 +32,8 @@ FACTS = "facts.json"
 EXPLAIN = "explain.json"
 """What experiments said about this run's gap: `fwtui.analysis.explanation`."""
 DEEP = "deep.json"
+HOST = "host.json"
+"""Of a rank among several: who and where it is, and its clocks."""
 
 RUN_STATUSES = ("starting", "running", "finished", "failed", "stopped", "interrupted", "lost")
 """A run's status; `lost` is never written: it is what a run reads as whose recorder died without a word."""

@@ -22,6 +22,7 @@ from fwtui.view.deep import DeepFile, deep_split
 from fwtui.view.derived import Derivation, Derived
 from fwtui.view.frame import DeepSplit
 from fwtui.view.history import LIMIT, History
+from fwtui.view.rank_logs import RankLogs
 
 _TAIL_BYTES = 16_384
 _PIECE_WORDS = 1 << 17
@@ -106,6 +107,7 @@ class LaneLog:
         self.facts: dict[str, Any] = {}
         self.stacks: list[dict[str, Any]] = []
         self._deep_file = DeepFile()
+        self.ranks = RankLogs(folder, name)
         self.problem: str | None = None
         """One sentence, when the log cannot be read."""
 
@@ -137,6 +139,7 @@ class LaneLog:
                 changed = True
                 if len(self.folder.store) > LIMIT:
                     self.history.trim(self.derived())
+        self.ranks.poll()
         return changed
 
     def _find_rank(self) -> None:
@@ -258,6 +261,7 @@ class LaneLog:
         checkpoint.save(self, self._rank / checkpoint.NAME, self.words_read)
 
     def close(self) -> None:
+        self.ranks.close()
         if self._reader is not None:
             self.save_fold()
             self._reader.close()

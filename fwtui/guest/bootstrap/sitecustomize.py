@@ -25,6 +25,11 @@ def _load_package() -> None:
 
 
 def _start() -> None:
+    if os.environ.get("FWTUI_RUN") and not os.environ.get("FWTUI_LANE_DIR"):
+        # started by hand on another host: it writes its part of a run, whose recorder is elsewhere
+        lane = os.environ.get("FWTUI_LANE") or "lane"
+        os.environ["FWTUI_LANE_DIR"] = os.path.join(os.path.abspath(os.environ["FWTUI_RUN"]), "lanes", lane)
+        os.environ.setdefault("FWTUI_HOST", "elsewhere")
     if not os.environ.get("FWTUI_LANE_DIR"):
         return
     try:

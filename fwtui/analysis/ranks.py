@@ -1,0 +1,160 @@
+"""Ranks of one lane against each other: who waits for whom, and why.
+
+Ranks that train together end each step together, so that step times do not tell them apart. A rank's *own* time does:
+its step without its wait for the others. Where hooks see that wait it is measured; elsewhere (a collective inside a
+compiled function) it is estimated, step by step, as what the rank spends there beyond the quickest rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
+
+WINDOW = 400
+"""Steps that are compared: the newest that all ranks have."""
+LEAST_STEPS = 10
+LEAST_RATIO = 1.2
+LEAST_SHARE = 0.10
+"""A straggler takes this much longer than the others, and this share of the step."""
+_BLOCK = 10
+_WAITED_IN = [PHASE_INDEX[name] for name in ("backward", "compute", "sync", "unexplained", "optimizer")]
+"""Phases that a wait for other ranks lies in, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankSteps:
+    """What is compared of a rank."""
+
+    rank: int
+    first: int
+    """Number of its first step in the columns: older ones were forgotten."""
+    end_ns: np.ndarray
+    """(steps,) on the recorder's clock."""
+    step_ns: np.ndarray
+    phases: np.ndarray
+    """(steps, phases) ns."""
+    communication_ns: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class RankTimes:
+    """A rank's medians over the compared steps, ms."""
+
+    communication_ms: float
+    own_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Straggler:
+    """The rank that the others wait for."""
+
+    rank: int
+    own_ms: float
+    others_ms: float
+    """Median of the other ranks' own times."""
+    share: float
+    """Of the step, that the others lose."""
+    phase: str
+    """In which phase it is slower, and by how much."""
+    phase_ms: float
+    since_ns: int
+    """End of the first step from which on it has been so."""
+    since_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """All ranks of a lane, compared."""
+
+    times: dict[int, RankTimes]
+    estimated: bool
+    """Whether the waits are estimated, since no hook sees them."""
+    straggler: Straggler | None
+
+
+def compare_ranks(ranks: Sequence[RankSteps]) -> Compared | None:
+    """Compare the newest steps that all ranks have; None with fewer than two ranks, or too few steps in common."""
+    if len(ranks) < 2:
+        return None
+    low = max(rank.first for rank in ranks)
+    high = min(rank.first + len(rank.step_ns) for rank in ranks)
+    low = max(low, high - WINDOW)
+    if high - low < LEAST_STEPS:
+        return None
+    step = _matrix(ranks, "step_ns", low, high)
+    phases = np.stack([rank.phases[low - rank.first : high - rank.first] for rank in ranks])
+    waited = _matrix(ranks, "communication_ns", low, high)
+    estimated = not waited.any()
+    phases = _without_wait(phases, waited)
+    if estimated:
+        shared = [PHASE_INDEX["compute"], PHASE_INDEX["backward"]]
+        extra = phases[:, :, shared] - phases[:, :, shared].min(axis=0)
+        phases[:, :, shared] -= extra
+        waited = extra.sum(axis=2)
+    own = np.median(step - waited, axis=1) / 1e6
+    wait = np.median(waited, axis=1) / 1e6
+    times = {
+        rank.rank: RankTimes(float(w), float(o)) for rank, w, o in zip(ranks, wait, own, strict=True)
+    }
+    ends = _matrix(ranks, "end_ns", low, high)
+    return Compared(times, estimated, _straggler(ranks, step, step - waited, phases, own, ends, low))
+
+
+def _matrix(ranks: Sequence[RankSteps], name: str, low: int, high: int) -> np.ndarray:
+    return np.stack([getattr(rank, name)[low - rank.first : high - rank.first] for rank in ranks])
+
+
+def _without_wait(phases: np.ndarray, waited: np.ndarray) -> np.ndarray:
+    """The phases of each rank and step without the wait that lies in them."""
+    phases, left = phases.copy(), waited.copy()
+    for phase in _WAITED_IN:
+        part = np.minimum(phases[:, :, phase], left)
+        phases[:, :, phase] -= part
+        left -= part
+    return phases
+
+
+def _straggler(
+    ranks: Sequence[RankSteps],
+    step: np.ndarray,
+    own_ns: np.ndarray,
+    phases: np.ndarray,
+    own_ms: np.ndarray,
+    ends: np.ndarray,
+    low: int,
+) -> Straggler | None:
+    slowest = int(np.argmax(own_ms))
+    others = np.delete(np.arange(len(ranks)), slowest)
+    others_ms = float(np.median(own_ms[others]))
+    excess_ms = float(own_ms[slowest]) - others_ms
+    whole_ms = float(np.median(step[slowest])) / 1e6
+    share = excess_ms / whole_ms if whole_ms else 0.0
+    if own_ms[slowest] < LEAST_RATIO * others_ms or share < LEAST_SHARE:
+        return None
+    more = np.median(phases[slowest], axis=0) - np.median(np.median(phases[others], axis=1), axis=0)
+    phase = int(np.argmax(more))
+    late = own_ns[slowest] - np.median(own_ns[others], axis=0) > excess_ms * 1e6 / 2
+    begin = _since(late)
+    return Straggler(
+        rank=ranks[slowest].rank,
+        own_ms=float(own_ms[slowest]),
+        others_ms=others_ms,
+        share=min(1.0, share),
+        phase=PHASE_NAMES[phase],
+        phase_ms=float(more[phase]) / 1e6,
+        since_ns=int(ends[slowest][begin]),
+        since_step=low + begin + 1,
+    )
+
+
+def _since(late: np.ndarray) -> int:
+    """Index of the step from which on it has been late, most of every few steps."""
+    begin = len(late)
+    while begin > 0 and late[max(0, begin - _BLOCK) : begin].mean() > 0.5:
+        begin = max(0, begin - _BLOCK)
+    first = np.flatnonzero(late[begin:])
+    return min(begin + (int(first[0]) if len(first) else 0), len(late) - 1)

@@ -1,0 +1,127 @@
+"""A lane's ranks at a moment: a row each, the straggler among them, and clocks of other hosts brought in line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fwtui.analysis.ranks import Compared, RankSteps, compare_ranks
+from fwtui.analysis.statistics import step_times
+from fwtui.view.frame import ENDED_STATES, RankFrame
+from fwtui.view.rank_logs import RankLog
+
+if TYPE_CHECKING:
+    from fwtui.view.session import Session
+
+FRESH_NS = 500_000_000
+SILENT_NS, SILENT_TIMES = 5e9, 20.0
+"""A rank that ends no step for so long, and for so many of its steps, while it does not wait for others, hangs."""
+_COUNTED_FROM = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The ranks of a lane and what is to be said of them."""
+
+    frames: tuple[RankFrame, ...] = ()
+    compared: Compared | None = None
+    troubles: tuple[str, ...] = ()
+    """A sentence for each rank that died or hangs."""
+
+
+def ranks_of(session: Session, index: int, at_ns: int, lane_state: str) -> Ranks:
+    """The lane's ranks, made anew when enough time has passed; empty for a lane with one."""
+    logs = sorted(session.logs[index].ranks.logs.values(), key=lambda log: log.rank)
+    logs = [log for log in logs if len(log.folder.steps)]
+    if len(logs) < 2:
+        return Ranks()
+    key = ("ranks", index)
+    known = session.cache.get(key)
+    if known is not None and 0 <= at_ns - known[0] < max(FRESH_NS, 3e5 * len(logs)) and known[1] == lane_state:
+        made: Ranks = known[2]
+        return made
+    made = _make(session, logs, at_ns, lane_state)
+    session.cache[key] = (at_ns, lane_state, made)
+    return made
+
+
+def _make(session: Session, logs: Sequence[RankLog], at_ns: int, lane_state: str) -> Ranks:
+    offsets = [wall_offset_ns(log.host, session.manifest) for log in logs]
+    steps = [log.steps(offset or 0.0, at_ns) for log, offset in zip(logs, offsets, strict=True)]
+    drifts = [None if offset is None else _drift_ns(rank, steps[0]) for rank, offset in zip(steps, offsets, strict=True)]
+    steps = [
+        log.steps((offset or 0.0) - (drift or 0.0), at_ns + (drift or 0.0))
+        for log, offset, drift in zip(logs, offsets, drifts, strict=True)
+    ]
+    compared = compare_ranks(steps)
+    newest = at_ns >= session.newest_ns - FRESH_NS
+    states = [_state(log, rank, at_ns, lane_state, session.live and newest) for log, rank in zip(logs, steps, strict=True)]
+    frames = tuple(
+        RankFrame(
+            rank=log.rank,
+            host=str(log.host.get("host") or "?"),
+            pid=log.pid,
+            state=state,
+            steps=rank.first + len(rank.step_ns),
+            step_ms=step_times(rank.step_ns[_COUNTED_FROM:] / 1e6),
+            communication_ms=compared.times[log.rank].communication_ms if compared else None,
+            own_ms=compared.times[log.rank].own_ms if compared else None,
+            clock_offset_ms=None if drift is None else drift / 1e6,
+        )
+        for log, rank, state, drift in zip(logs, steps, states, drifts, strict=True)
+    )
+    return Ranks(frames, compared, tuple(_troubles(frames, lane_state)))
+
+
+def wall_offset_ns(host: Mapping[str, Any], manifest: Mapping[str, Any]) -> float | None:
+    """What to add to a rank's times to have them on the recorder's clock, by both hosts' wall clocks; None: no need."""
+    recorder, clock = manifest.get("recorder") or {}, manifest.get("clock") or {}
+    if not host or host.get("identity") == recorder.get("host"):
+        return None
+    try:
+        own = float(host["unix_ns"]) - float(host["monotonic_ns"])
+        return own - (float(clock["unix_ns"]) - float(clock["monotonic_ns"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _drift_ns(rank: RankSteps, first: RankSteps) -> float:
+    """How far a host's wall clock is ahead of the first one's: by the ends of the steps that both made together."""
+    low = max(rank.first, first.first)
+    high = min(rank.first + len(rank.end_ns), first.first + len(first.end_ns))
+    if high - low < _COUNTED_FROM:
+        return 0.0
+    ends = rank.end_ns[low - rank.first : high - rank.first] - first.end_ns[low - first.first : high - first.first]
+    return float(np.median(ends))
+
+
+def _state(log: RankLog, rank: RankSteps, at_ns: int, lane_state: str, live: bool) -> str:
+    if lane_state in ENDED_STATES or log.ended:
+        return "finished" if log.ended else lane_state if lane_state in ENDED_STATES - {"finished"} else "lost"
+    if not live:
+        return lane_state
+    if log.alive() is False:
+        return "killed"
+    if log.waiting or lane_state in ("waiting", "evaluating"):
+        return lane_state if lane_state in ("waiting", "evaluating") else "waiting"
+    habit = float(np.median(rank.step_ns)) if len(rank.step_ns) else 0.0
+    silent = at_ns - float(rank.end_ns[-1]) if len(rank.end_ns) else 0.0
+    if silent > max(SILENT_NS, SILENT_TIMES * habit):
+        return "waiting" if log.communicating else "hung"
+    return "training"
+
+
+def _troubles(frames: Sequence[RankFrame], lane_state: str) -> list[str]:
+    """Ranks that died, or hang while others wait; when all hang alike, nobody is to blame."""
+    found = [f"{_who(frame)} died without a word" for frame in frames if frame.state == "killed"]
+    hung = [frame for frame in frames if frame.state == "hung"]
+    if lane_state not in ENDED_STATES and 0 < len(hung) < len(frames):
+        found += [f"{_who(frame)} hangs: it ends no step, and does not wait for the others" for frame in hung]
+    return found if len(found) < len(frames) else []
+
+
+def _who(frame: RankFrame) -> str:
+    return f"rank {frame.rank} (process {frame.pid} on {frame.host})"
