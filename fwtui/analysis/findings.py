@@ -83,6 +83,12 @@ CAUSES = (
         {"*": "look at the stack of the lane and at its output (key o)"},
     ),
     Cause(
+        "straggler-rank",
+        "R",
+        "the other ranks wait for one",
+        {"*": "look at what is different on that rank: its input, its cores or device, its share of work"},
+    ),
+    Cause(
         "unequal-work",
         "≠",
         "the lanes do not do the same work",

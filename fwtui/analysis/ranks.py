@@ -97,9 +97,7 @@ def compare_ranks(ranks: Sequence[RankSteps]) -> Compared | None:
         waited = extra.sum(axis=2)
     own = np.median(step - waited, axis=1) / 1e6
     wait = np.median(waited, axis=1) / 1e6
-    times = {
-        rank.rank: RankTimes(float(w), float(o)) for rank, w, o in zip(ranks, wait, own, strict=True)
-    }
+    times = {rank.rank: RankTimes(float(w), float(o)) for rank, w, o in zip(ranks, wait, own, strict=True)}
     ends = _matrix(ranks, "end_ns", low, high)
     return Compared(times, estimated, _straggler(ranks, step, step - waited, phases, own, ends, low))
 

@@ -18,6 +18,7 @@ from fwtui.view.lane_state import LaneState, lane_state
 from fwtui.view.lane_statistics import LaneStatistics, lane_statistics
 from fwtui.view.liveness import OPEN_STATUSES, why_lost
 from fwtui.view.loss_parity import loss_parity
+from fwtui.view.rank_frames import findings_of, ranks_of
 from fwtui.view.samples import Samples
 
 if TYPE_CHECKING:
@@ -225,6 +226,8 @@ def _lane(
             location=None,
         )
     )
+    ranks = ranks_of(session, index, at_ns, state.state)
+    findings = (*findings_of(session, index, ranks, at_ns), *findings)
     return LaneFrame(
         index=index,
         name=str(manifest["name"]),
@@ -280,6 +283,7 @@ def _lane(
         ratio_ci95=ranked[1] if ranked else None,
         output_tail=log.output_tail(5),
         deep=log.deep(at_ns),
+        ranks=ranks.frames,
     )
 
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwtui.analysis.ranks import Compared, RankSteps, compare_ranks
+from fwtui.analysis.results import Finding
+from fwtui.analysis.rules_ranks import rank_findings
 from fwtui.analysis.statistics import step_times
 from fwtui.view.frame import ENDED_STATES, RankFrame
 from fwtui.view.rank_logs import RankLog
+from fwtui.view.units import show
 
 if TYPE_CHECKING:
     from fwtui.view.session import Session
@@ -48,17 +51,32 @@ def ranks_of(session: Session, index: int, at_ns: int, lane_state: str) -> Ranks
     return made
 
 
+def findings_of(session: Session, index: int, ranks: Ranks, at_ns: int) -> tuple[Finding, ...]:
+    """What is to be said of the lane's ranks."""
+    straggler = ranks.compared.straggler if ranks.compared else None
+    if straggler is None:
+        return rank_findings(ranks.compared, ranks.troubles)
+    seen = [row for row in session.logs[index].stacks if row.get("rank") == straggler.rank and row.get("t", 0) <= at_ns]
+    locations = [str(row["location"]) for row in seen if row.get("location")]
+    since = f"{show(max(0.0, (at_ns - straggler.since_ns) / 1e9), 's')} ago"
+    return rank_findings(ranks.compared, ranks.troubles, since, locations[-1] if locations else None)
+
+
 def _make(session: Session, logs: Sequence[RankLog], at_ns: int, lane_state: str) -> Ranks:
     offsets = [wall_offset_ns(log.host, session.manifest) for log in logs]
     steps = [log.steps(offset or 0.0, at_ns) for log, offset in zip(logs, offsets, strict=True)]
-    drifts = [None if offset is None else _drift_ns(rank, steps[0]) for rank, offset in zip(steps, offsets, strict=True)]
+    drifts = [
+        None if offset is None else _drift_ns(rank, steps[0]) for rank, offset in zip(steps, offsets, strict=True)
+    ]
     steps = [
         log.steps((offset or 0.0) - (drift or 0.0), at_ns + (drift or 0.0))
         for log, offset, drift in zip(logs, offsets, drifts, strict=True)
     ]
     compared = compare_ranks(steps)
     newest = at_ns >= session.newest_ns - FRESH_NS
-    states = [_state(log, rank, at_ns, lane_state, session.live and newest) for log, rank in zip(logs, steps, strict=True)]
+    states = [
+        _state(log, rank, at_ns, lane_state, session.live and newest) for log, rank in zip(logs, steps, strict=True)
+    ]
     frames = tuple(
         RankFrame(
             rank=log.rank,

@@ -1,4 +1,4 @@
-"""Data-parallel training in a few processes; one of them can be slow, die, or hang. Prints the exact weights of rank 0."""
+"""Data-parallel training in a few processes, of which one can be slow, die or hang. Prints rank 0's exact weights."""
 
 import argparse
 import hashlib

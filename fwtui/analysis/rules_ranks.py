@@ -1,0 +1,49 @@
+"""Findings about a lane's ranks: the one that all others wait for, one that died, one that hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fwtui.analysis.ranks import Compared, Straggler
+from fwtui.analysis.results import Finding
+
+CODE, LETTER = "straggler-rank", "R"
+ADVICE = {
+    "data": "give every rank the same storage and as many loader workers, and let no rank prepare more than the others",
+    "callbacks": "log, save and evaluate on all ranks alike, or apart from the steps",
+    "gc": "gc.freeze() after start-up on every rank, and gc.collect() on all at the same step",
+}
+OTHERWISE = "look at what else that rank's cores or device do, at their clock and temperature, and at its share of work"
+_TROUBLE = "read what the lane printed (key o); its launcher ends the other ranks, or they wait until a timeout"
+CRITICAL_SHARE = 0.3
+
+
+def rank_findings(
+    compared: Compared | None, troubles: Sequence[str], since: str | None = None, location: str | None = None
+) -> tuple[Finding, ...]:
+    """What is to be said of a lane's ranks, the weightiest first.
+
+    Args:
+        compared: the ranks against each other.
+        troubles: a sentence for each rank that died or hangs.
+        since: when the straggler began, in words.
+        location: `file:line` where the straggler was seen, when a stack of it was taken.
+    """
+    found = [Finding(CODE, "critical", None, text, None, _TROUBLE, LETTER) for text in troubles[:1]]
+    if not found and compared is not None and compared.straggler is not None:
+        straggler = compared.straggler
+        severity = "critical" if straggler.share >= CRITICAL_SHARE else "warning"
+        advice = ADVICE.get(straggler.phase, OTHERWISE)
+        evidence = _evidence(straggler, compared.estimated, since)
+        found.append(Finding(CODE, severity, straggler.share, evidence, location, advice, LETTER))
+    return tuple(found)
+
+
+def _evidence(straggler: Straggler, estimated: bool, since: str | None) -> str:
+    s = straggler
+    parts = [
+        f"rank {s.rank} takes {s.own_ms:.3g} ms of its own a step, the others {s.others_ms:.3g} ms and wait for it",
+        f"{s.phase} is {s.phase_ms:+.3g} ms",
+        f"since step {s.since_step:,}" + (f" ({since})" if since else ""),
+    ]
+    return ", ".join(parts) + (" (waits estimated from the ranks' phases)" if estimated else "")
