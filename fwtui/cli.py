@@ -24,6 +24,8 @@ COMMANDS = {
     "run": "train lanes side by side and show them live (the default)",
     "explain": "find by experiments why one lane is slower, and prove the fix",
     "attach": "open the screen of a run that goes on, or is over",
+    "replay": "show a recorded run again, at any speed",
+    "demo": "show a real comparison that was recorded: no framework needed",
     "report": "write a run's result as text, JSON, Markdown or CSV",
     "runs": "list the recorded runs, or remove some",
     "workloads": "what the built-in lanes can train",

@@ -13,7 +13,7 @@ from fwtui.recording.run_folder import RunFolderError, find_run
 if TYPE_CHECKING:
     from fwtui.view.session import Session
 
-FORMATS = ("text", "json", "markdown", "csv")
+FORMATS = ("text", "json", "csv", "markdown", "html")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +60,10 @@ def write(session: Session, format_name: str, file: TextIO) -> None:
         from fwtui.reports import markdown
 
         file.write(markdown.report(session.frame()))
+    elif format_name == "html":
+        from fwtui.reports import html
+
+        file.write(html.report(session))
     else:
         from fwtui.reports import text
 

@@ -209,7 +209,7 @@ def _lane(
             results.update(values)
     per_step = _samples_per_step(session, index)
     median = statistics.step_ms.median if statistics.step_ms else None
-    sampled_ns = min(at_ns, manifest.get("ended_ns") or at_ns)  # of a lane that ended, the last that it used
+    sampled_ns = _sampled_ns(log, at_ns, manifest.get("ended_ns"))
     trained_since = float(log.folder.first_step_ns or at_ns)
     findings = find(
         LaneFacts(
@@ -285,6 +285,14 @@ def _lane(
         deep=log.deep(at_ns),
         ranks=ranks.frames,
     )
+
+
+def _sampled_ns(log: LaneLog, at_ns: int, ended_ns: int | None) -> int:
+    """When a lane's use of the machine is told: once it ended, at its last step, before its process fell apart."""
+    if not ended_ns or at_ns < ended_ns:
+        return at_ns
+    ends = log.folder.steps.end_ns
+    return int(ends[-1]) if len(ends) else ended_ns
 
 
 def _epoch(log: LaneLog, statistics: LaneStatistics, at_ns: int) -> int | None:
