@@ -26,7 +26,7 @@ COMMANDS = {
     "attach": "open the screen of a run that goes on, or is over",
     "replay": "show a recorded run again, at any speed",
     "demo": "show a real comparison that was recorded: no framework needed",
-    "report": "write a run's result as text, JSON, Markdown or CSV",
+    "report": "write a run's result as text, JSON, CSV, Markdown, HTML or a trace",
     "runs": "list the recorded runs, or remove some",
     "workloads": "what the built-in lanes can train",
     "doctor": "which interpreters here have which frameworks",

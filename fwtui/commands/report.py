@@ -1,19 +1,22 @@
-"""`fwtui report`: a run's result as text, JSON, Markdown or CSV."""
+"""`fwtui report`: a run's result as text, JSON, CSV, Markdown, one HTML file, or a trace for Perfetto."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, TextIO
+import time
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
 
 from fwtui.commands.parser import UsageError, add_run_dir, one_of, runs_dir
-from fwtui.recording.run_folder import RunFolderError, find_run
 
 if TYPE_CHECKING:
     from fwtui.view.session import Session
 
-FORMATS = ("text", "json", "csv", "markdown", "html")
+FORMATS = ("text", "json", "csv", "markdown", "html", "trace")
+BINARY = ("trace",)
+_BAR_WIDTH = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,43 +31,83 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the report."""
+    from fwtui.commands.attach import find
     from fwtui.view.session import Session
 
+    session = Session(find(runs_dir(arguments), arguments.run))
+    binary = arguments.format in BINARY
     try:
-        session = Session(find_run(runs_dir(arguments), arguments.run))
-    except RunFolderError as error:
-        raise UsageError(str(error)) from None
-    try:
-        if arguments.output == "-":
+        if arguments.output != "-":
+            bar = Bar(arguments.output)
+            with _opened(arguments.output, binary) as file:
+                write(session, arguments.format, file, bar.show)
+            bar.end()
+        elif not binary:
             write(session, arguments.format, sys.stdout)
+        elif sys.stdout.isatty():
+            raise UsageError(f"a {arguments.format} is bytes: name a file with -o FILE")
         else:
-            with open(arguments.output, "w", encoding="utf-8", newline="") as file:
-                write(session, arguments.format, file)
+            write(session, arguments.format, sys.stdout.buffer)
     finally:
         session.close()
     return 0
 
 
-def write(session: Session, format_name: str, file: TextIO) -> None:
-    """Write a report of the newest moment of a session."""
+def _opened(path: str, binary: bool) -> IO[Any]:
+    return open(path, "wb") if binary else open(path, "w", encoding="utf-8", newline="")
+
+
+class Bar:
+    """A progress bar on stderr for what takes longer than a moment; nothing where that is no terminal."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._shown = False
+        self._next_s = time.monotonic() + 0.5
+
+    def show(self, share: float) -> None:
+        """Draw how much is done, ten times a second at most."""
+        if time.monotonic() < self._next_s or not sys.stderr.isatty():
+            return
+        self._next_s = time.monotonic() + 0.1
+        width = 30
+        done = round(width * share)
+        print(
+            f"\r\x1b[K{self._name}  {'━' * done}{'╌' * (width - done)} {share:4.0%}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        self._shown = True
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def write(
+    session: Session, format_name: str, file: Any, progress: Callable[[float], None] = lambda share: None
+) -> None:
+    """Write a report of the newest moment of a session; `file` takes text, or bytes for the formats in BINARY."""
     if format_name == "csv":
         from fwtui.reports.csv_steps import write_csv
 
-        write_csv(session, file)
+        write_csv(session, file, progress)
+    elif format_name == "trace":
+        from fwtui.reports.trace import write_trace
+
+        write_trace(session, file, progress)
     elif format_name == "json":
         from fwtui.reports import json_report
 
         json.dump(json_report.report(session.frame()), file, indent=1, allow_nan=False)
         file.write("\n")
-    elif format_name == "markdown":
-        from fwtui.reports import markdown
-
-        file.write(markdown.report(session.frame()))
     elif format_name == "html":
         from fwtui.reports import html
 
         file.write(html.report(session))
     else:
-        from fwtui.reports import text
+        from fwtui.reports import markdown, text
 
-        file.write(text.summary(session.frame()))
+        file.write(markdown.report(session.frame()) if format_name == "markdown" else text.summary(session.frame()))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TextIO
 
 import numpy as np
 
 from fwtui.recording.vocabulary import PHASE_NAMES
+from fwtui.view.derived import Derived
 from fwtui.view.session import Session
+from fwtui.view.step_stream import Progress, pieces
 
 _NS_PER_MS = 1e6
-_PIECE = 20_000
-"""Steps turned into text at a time."""
 
 COLUMNS = (
     "lane",
@@ -30,32 +30,33 @@ COLUMNS = (
 )
 
 
-def write_csv(session: Session, file: TextIO) -> None:
-    """Write the whole steps recorded so far, lane by lane.
+def write_csv(session: Session, file: TextIO, progress: Progress = lambda share: None) -> None:
+    """Write the whole steps recorded so far, lane by lane, straight from their event logs.
 
     Raises:
         OSError: the file cannot be written.
     """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for lane in session.frame().lanes:
-        measured = [lane.phases.get(name) is not None for name in PHASE_NAMES]
-        writer.writerows(_rows(session, lane.index, lane.name, measured))
+    lanes = session.frame().lanes
+    for lane in lanes:
+        measured = np.array([lane.phases.get(name) is not None for name in PHASE_NAMES])
+        first, log = lane.index / len(lanes), session.logs[lane.index]
+        for piece in pieces(log.events_path, lambda share, first=first: progress(first + share / len(lanes))):  # type: ignore[misc]
+            writer.writerows(_rows(piece.steps, session.start_ns, lane.name, measured))
+    progress(1.0)
 
 
-def _rows(session: Session, index: int, name: str, measured: Iterable[bool]) -> Iterator[list[object]]:
-    derived = session.logs[index].derived()
+def _rows(derived: Derived, start_ns: int, name: str, measured: np.ndarray) -> Iterator[list[object]]:
     steps = derived.steps
-    known = np.array(list(measured))
-    for first in range(0, len(steps), _PIECE):
-        part = slice(first, first + _PIECE)
-        seconds = (np.column_stack((steps.start_ns[part], steps.end_ns[part])) - session.start_ns) / 1e9
-        whole = np.column_stack((steps.step_ns[part], steps.wait_ns[part], steps.evaluation_ns[part])) / _NS_PER_MS
-        phases = (steps.phases[part] / _NS_PER_MS).round(6)
-        flags = np.column_stack((derived.counted[part], derived.stalled[part])).astype(int)
-        for row, (times, own, updates, spent, flag) in enumerate(
-            zip(seconds.round(9), whole.round(6), steps.updates[part], phases, flags, strict=True)
-        ):
-            # A phase that no hook watches is unknown, unless time was put into it all the same.
-            cells = [value if seen or value else "" for value, seen in zip(spent.tolist(), known, strict=True)]
-            yield [name, first + row + 1, *times.tolist(), *own.tolist(), int(updates), *cells, *flag.tolist()]
+    seconds = ((np.column_stack((steps.start_ns, steps.end_ns)) - start_ns) / 1e9).round(9)
+    whole = (np.column_stack((steps.step_ns, steps.wait_ns, steps.evaluation_ns)) / _NS_PER_MS).round(6)
+    phases = (steps.phases / _NS_PER_MS).round(6)
+    flags = np.column_stack((derived.counted, derived.stalled)).astype(int)
+    numbers, updates = derived.number + 1, steps.updates.astype(int)
+    known = measured | (phases > 0)  # a phase that no hook watches is unknown, unless time was put into it all the same
+    for number, times, own, update, spent, seen, flag in zip(
+        *(column.tolist() for column in (numbers, seconds, whole, updates, phases, known, flags)), strict=True
+    ):
+        cells = [value if there else "" for value, there in zip(spent, seen, strict=True)]
+        yield [name, number, *times, *own, update, *cells, *flag]

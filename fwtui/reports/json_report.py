@@ -44,6 +44,9 @@ def report(frame: Frame) -> dict[str, Any]:
             "explanation": frame.explanation,
         }
     )
+    for pair in (value["comparison"] or {}).get("pairs", ()):
+        if pair["verdict"] == "unfair":  # a figure of unequal work must not be taken for one
+            pair.update(ratio=None, ci95=None, gap_ms=None, gap_ci95=None, causes=[])
     if frame.explanation is not None and value["comparison"]:
         for pair in value["comparison"]["pairs"]:
             pair["causes"] += _tested_causes(pair["lane"], frame.explanation)

@@ -74,6 +74,7 @@ LANE = _object(
     ranks=_nullable(_list({"type": "object"})),
 )
 CAUSE = _object(code=TEXT, ms=NUMBER, share_of_gap=_or_null("number"), ci95=INTERVAL)
+# A pair of verdict `unfair` has no figures: ratio, ci95 and gap_ms are null and causes is empty.
 PAIR = _object(
     lane=TEXT,
     ratio=_or_null("number"),

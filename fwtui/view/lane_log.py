@@ -201,6 +201,11 @@ class LaneLog:
         return deep_split(self._deep_file.read(self._rank), self.folder.steps, self.facts, at_ns)
 
     @property
+    def events_path(self) -> Path | None:
+        """The event log of the rank that is read; None before there is one."""
+        return None if self._rank is None else self._rank / EVENTS
+
+    @property
     def guest_start_ns(self) -> int | None:
         """When the guest was armed in the process."""
         return self._reader.start_ns if self._reader else None
