@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from fwtui.commands import attach, follow, report
+from fwtui.commands import attach, follow, report, screen_options
 from fwtui.commands.parser import add_run_dir, runs_dir
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--at", type=float, default=0.0, metavar="S", help="begin so many seconds after its start")
     parser.add_argument("--headless", action="store_true", help="text instead of the screen")
+    screen_options.add_arguments(parser)
 
 
 def speed(text: str) -> float:
@@ -60,7 +61,7 @@ def show_again(folder: RunFolder, arguments: argparse.Namespace) -> int:
     session = follow.open_session(folder)
     clock = Clock(session, arguments.speed, session.start_ns + int(arguments.at * 1e9))
     if screen:
-        follow.show_screen(folder, session=session, clock=clock)
+        follow.show_screen(folder, session=session, clock=clock, options=arguments)
         return 0
     from fwtui.reports.text import progress_line
 
