@@ -1,7 +1,9 @@
-"""The guest's heart: lists of times that hooks append to, and a thread that writes them down 20 times a second.
+"""The guest's heart: lists that hooks append to, and what writes them down ten times a second.
 
-On the hot path a hook does one thing: `append(perf_counter_ns())` to the list of its event. Everything else (files,
-notes, facts) happens in the drain thread or once. An error of ours is noted and never reaches the program.
+On the hot path a hook does one thing: `log(perf_counter_ns() << CODE_BITS | code)`, or, where steps are long,
+`append(perf_counter_ns())` to the list of its event. Everything else (files, notes, facts) happens when that is written
+down: at the end of a step that finds it due, for a thread that wakes takes the interpreter's lock from the trainer and
+costs it ten times the work; or by the drain thread, when no step does. An error of ours never reaches the program.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ from fwtui.recording.run_folder import EVENTS as EVENTS_FILE
 from fwtui.recording.run_folder import FACTS, HOST, NOTES, STACK_DUMP, write_json
 from fwtui.recording.vocabulary import CODE_BITS, EVENT, EVENTS, GATE_GO, GATE_HOLD
 
-DRAIN_S = 0.05
-DRAIN_ELSEWHERE_S = 0.5
+DRAIN_NS = 100_000_000
+DRAIN_ELSEWHERE_NS = 500_000_000
 """On a file system that hosts share: a write there may cost milliseconds, and a thousand ranks may do so."""
+NEVER = 1 << 62
 HOLD_BACK_NS = 5_000_000
 """Words younger than this wait for the next drain: another thread may be about to append an older one."""
 
@@ -37,6 +40,13 @@ QUIET_NS = 1_000_000_000
 
 lists: Dict[int, List[int]] = {event.code: [] for event in EVENTS}
 """Times by event code; the drain thread empties them."""
+words: List[int] = []
+"""Events as they stand in the log: the cheapest to write down, so the shortest steps use it."""
+log = words.append
+due = [0]
+"""When the lists shall be written down next: a hook at a step's end that is later than this calls `drain`."""
+fitting = [False]
+"""Whether Keras's own training loop runs the steps: it stands at the gate and tells the loss itself."""
 undo: List[Callable[[], None]] = []
 """Takes every hook out again."""
 header: Any = [0] * 16
@@ -54,7 +64,8 @@ _lock = threading.Lock()
 _start_ns = 0
 _last_ns = 0
 _thread: Optional[threading.Thread] = None
-_wake = threading.Event()
+_leave_off = threading.Lock()
+"""Held while the drain thread shall run; to let it go ends the thread."""
 _written: Dict[int, int] = dict.fromkeys(lists, 0)
 _stack_file: Any = None
 main_thread = threading.get_ident()
@@ -113,11 +124,6 @@ def count(name: str) -> int:
     return _written[code] + len(lists[code])
 
 
-def in_keras_fit() -> bool:
-    """Whether Keras's own training loop runs the steps: it stands at the gate and tells the loss itself."""
-    return count("train_begin") > count("train_end")
-
-
 def activate() -> None:
     """Make the rank's folder and its log, and start the drain thread. Safe to call again."""
     global _writer, _rank_dir, header
@@ -158,15 +164,15 @@ def _go_on() -> None:
     """Start the drain thread."""
     global _thread
     if _writer is not None:
-        _wake.clear()
+        _leave_off.acquire(blocking=False)
         _thread = threading.Thread(target=_drain_for_ever, name="fwtui", daemon=True)
         _thread.start()
 
 
 def _pause() -> None:
     """Stop the drain thread before a fork: the child must not inherit its locks, nor Python warn of a second thread."""
-    if _thread is not None and _thread is not threading.current_thread():
-        _wake.set()
+    if _thread is not None and _thread is not threading.current_thread() and _thread.is_alive():
+        _leave_off.release()
         _thread.join(1.0)
 
 
@@ -236,6 +242,11 @@ def hook_error(hook: str, error: BaseException) -> None:
     note("hook_error", hook=hook, error=f"{type(error).__name__}: {error}")
 
 
+def too_old(found: str, oldest: str) -> None:
+    """Say that a framework's version is older than what the hooks know."""
+    note("too_old", value=f"{found} is older than {oldest}, the oldest version that fwtui can watch")
+
+
 def patch(owner: Any, name: str, make: Callable[[Any], Any]) -> Callable[[], None]:
     """Replace `owner.name` by `make(original)`; remembers, and returns, how to take it back."""
     original = getattr(owner, name)
@@ -269,12 +280,29 @@ def arm(name: str, hooks: Callable[[Any], None], module: Any) -> None:
         hook_error(name, error)
 
 
+def drain(now_ns: int) -> None:
+    """Write down what happened so far, in the thread that trains."""
+    if _lock.acquire(blocking=False):
+        try:
+            due[0] = now_ns + DRAIN_NS
+            _drain(now_ns - HOLD_BACK_NS)
+        finally:
+            _lock.release()
+
+
 def _drain_for_ever() -> None:
-    period_s = DRAIN_ELSEWHERE_S if isinstance(_writer, AppendLogWriter) else DRAIN_S
-    while not _wake.wait(period_s):
-        with _lock:
-            if not _drain(time.perf_counter_ns() - HOLD_BACK_NS):
-                return
+    """Write down what no step's end did; on a shared file system all of it, since a write there may take long."""
+    elsewhere = isinstance(_writer, AppendLogWriter)
+    due[0] = NEVER if elsewhere else 0
+    period_ns = DRAIN_ELSEWHERE_NS if elsewhere else DRAIN_NS
+    while not _leave_off.acquire(timeout=period_ns / 1e9):
+        now_ns = time.perf_counter_ns()
+        if not elsewhere:
+            period_ns = DRAIN_NS * 2 if now_ns < due[0] else DRAIN_NS
+        if elsewhere or now_ns >= due[0]:
+            with _lock:
+                if not _drain(now_ns - HOLD_BACK_NS):
+                    return
 
 
 def _drain(until_ns: int) -> bool:
@@ -282,6 +310,10 @@ def _drain(until_ns: int) -> bool:
     global _last_ns
     if _writer is None:
         return False
+    number = len(words)
+    if number:
+        _held.extend(words[:number])
+        del words[:number]
     for code, times in lists.items():
         number = len(times)
         if number:
@@ -345,14 +377,15 @@ def _disarm() -> None:
     while undo:
         with contextlib.suppress(Exception):  # a module half torn down at exit must not matter
             undo.pop()()
+    words.clear()
     for times in lists.values():
         times.clear()
 
 
 def _leave() -> None:
     """In a forked child: take the hooks out; the log stays the parent's."""
-    global _writer, _lock, header, _thread
-    _lock, _thread = threading.Lock(), None
+    global _writer, _lock, _leave_off, header, _thread
+    _lock, _leave_off, _thread = threading.Lock(), threading.Lock(), None
     _writer = None
     header = [0] * 16
     _held.clear()
@@ -386,6 +419,11 @@ def learn_batch(batch: Any) -> None:
     if shape:
         sizes = [int(extent) for extent in shape]
         facts({"samples_per_step": sizes[0], "batch_size": sizes[0], "batch_shape": sizes})
+
+
+def code(name: str) -> int:
+    """An event's code: what a hook adds to a shifted time."""
+    return EVENT[name]
 
 
 def span(begin: str, end: str) -> Tuple[Callable[[int], None], Callable[[int], None]]:

@@ -15,8 +15,10 @@ FRAMEWORKS = ("torch", "tensorflow", "keras", "tf_keras", "jax")
 HOOKS: Dict[str, str] = {
     "torch": "torch_hooks:arm",
     "torch.amp.grad_scaler": "torch_hooks:arm_scaler",
-    "torch._dynamo.trace_rules": "torch_hooks:arm_skipping",
-    "torch._dynamo.callback": "torch_hooks:arm_dynamo",
+    "torch._dynamo.trace_rules": "torch_compile_hooks:arm_skipping",
+    "torch._dynamo.callback": "torch_compile_hooks:arm_dynamo",
+    "torch._dynamo.eval_frame": "torch_compile_hooks:arm_calls",
+    "torch._dynamo.variables.optimizer": "torch_compile_hooks:arm_optimizer",
     "keras.src.callbacks.callback_list": "keras_hooks:arm_callbacks",
     "keras.src.callbacks": "keras_hooks:arm_callbacks",
     "tf_keras.src.callbacks": "keras_hooks:arm_callbacks",

@@ -89,7 +89,7 @@ def arm_batches(module: Any) -> None:
     def make(original: Any) -> Any:
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
             original(self, *args, **kwargs)
-            if not agent.in_keras_fit():
+            if not agent.fitting[0]:
                 size = getattr(getattr(self, "data_adapter", None), "batch_size", None)
                 _state["batch_size"] = size if isinstance(size, int) else None
 
@@ -112,6 +112,7 @@ def _around(original: Any, before: Any, after: Any) -> Any:
             agent.note("epoch", value=(args[0] if args else kwargs.get("epoch", 0)) + 1)
         elif before == "train_begin":
             _state.update(evaluating=0, updates=1)
+            agent.fitting[0] = True
             agent.arm("keras plan", _plan, self)
         try:
             return original(self, *args, **kwargs)
@@ -120,6 +121,8 @@ def _around(original: Any, before: Any, after: Any) -> Any:
             end(now)
             if last is not None:
                 last(now)
+                if after == "train_end":
+                    agent.fitting[0] = False
 
     return method
 

@@ -32,7 +32,7 @@ def eager_or_mark(optimizer: Any) -> bool:
     """Whether operations run now; a function in whose trace an optimizer is applied is one that trains."""
     _state["optimizer"] = optimizer
     if _executing_eagerly():
-        if not _state["learnt"] and not agent.in_keras_fit():
+        if not _state["learnt"] and not agent.fitting[0]:
             agent.arm("tensorflow facts", _learn, optimizer)
         return True
     _mark()
@@ -66,7 +66,7 @@ def _call(original: Any) -> Any:
         if _calling or ident() != agent.main_thread:
             return original(self, *args, **kwargs)
         trains = id(self) in _trainers
-        if trains and not _state["iterator"] and not agent.in_keras_fit():
+        if trains and not _state["iterator"] and not agent.fitting[0]:
             gate()
         _calling.append(self)
         (train_begin if trains else begin)(_now())
@@ -87,7 +87,7 @@ def _call(original: Any) -> Any:
 
 def _after_training_call(call: Any) -> None:
     """Note the loss that a training function returned, and learn the facts once. Keras tells both itself."""
-    if agent.in_keras_fit():
+    if agent.fitting[0]:
         return
     result, args = call
     if not _state["sized"]:
@@ -203,7 +203,7 @@ def arm_iterator(module: Any) -> None:
         def _next_internal(self: Any) -> Any:
             if _calling or ident() != agent.main_thread:
                 return original(self)
-            if not agent.in_keras_fit():
+            if not agent.fitting[0]:
                 gate()
             _state["iterator"] = True
             begin(_now())
@@ -250,7 +250,7 @@ def arm_tape(module: Any) -> None:
 
 
 def _after_eager_gradient(target: Any) -> None:
-    if not agent.in_keras_fit():
+    if not agent.fitting[0]:
         if agent.count("optimizer_end") or agent.count("backward_end") > 1:  # an optimizer would have come by now
             _learn(target)
         _note_loss(target, "optimizer_end", 1)

@@ -121,6 +121,14 @@ EVENTS = (
     Event(60, "deep_closed", None, "deep", "the window is over"),
     Event(61, "communication_begin", None, None, "this rank begins to wait for the other ranks"),
     Event(62, "communication_end", None, None, ""),
+    Event(45, "part_update", None, "optimizer", "an update of one of several optimizers: the step's own comes later"),
+    Event(46, "new_optimizer", None, None, "a further optimizer is about to make its first update"),
+    Event(47, "closure_begin", None, "optimizer", "an optimizer calls the program back to compute its gradients"),
+    Event(48, "closure_end", "optimizer", None, ""),
+    Event(49, "eval_mode", None, None, "a model is put into evaluation mode"),
+    Event(50, "train_mode", None, None, "a model is put into training mode"),
+    Event(51, "checkpoint_begin", "callbacks", None, "a checkpoint is written"),
+    Event(52, "checkpoint_end", None, "callbacks", ""),
     Event(43, "guest_flush", None, None, "the guest lives: written when nothing else was for a while"),
 )
 EVENT = {event.name: event.code for event in EVENTS}

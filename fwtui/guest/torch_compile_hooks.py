@@ -1,0 +1,124 @@
+"""Hooks on Dynamo: when it compiles, and which compiled functions make an update.
+
+A step that is compiled as a whole, optimizer included, is seen as the call of the compiled function; which of them
+train is learnt while Dynamo traces an optimizer.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+import types
+from typing import Any
+
+from fwtui.guest import agent, torch_hooks, torch_optimizer_hooks, torch_value_hooks, turn_gate
+from fwtui.recording.event_log import SLOT_GATE
+from fwtui.recording.vocabulary import CODE_BITS
+
+_now, _log = time.perf_counter_ns, agent.log
+_traced = [0]
+"""How often an optimizer was traced into a graph."""
+_inside = [False]
+
+
+def arm_skipping(trace_rules: Any) -> None:
+    """Keep Dynamo from tracing into our wrappers; the optimizer hooks are the exception, and live in their own file."""
+    for name in ("torch_hooks", "torch_value_hooks", "torch_compile_hooks", "keras_hooks", "turn_gate", "agent"):
+        trace_rules.add(f"fwtui.guest.{name}")
+
+
+def arm_dynamo(callback: Any) -> None:
+    """Note when Dynamo compiles; its callbacks take no argument before torch 2.10 and one from there on."""
+    begin, end = agent.span("compile_begin", "compile_end")
+    handler = getattr(callback, "callback_handler", None)
+    if handler is None:
+        return
+
+    def on_start(*_: Any) -> None:
+        begin(_now())
+        torch_hooks.compiling[0] = torch_optimizer_hooks.compiler_used[0] = True
+        torch_value_hooks.take_out()
+
+    def on_end(*_: Any) -> None:
+        end(_now())
+        torch_hooks.compiling[0] = False
+        if agent.active():
+            torch_value_hooks.put_in()
+            agent.facts({"compiled": True})
+
+    handler.register_start_callback(on_start)
+    handler.register_end_callback(on_end)
+
+
+def arm_optimizer(module: Any) -> None:
+    """Count the optimizers that Dynamo traces."""
+
+    def make(original: Any) -> Any:
+        def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
+            if name == "_init_group":
+                _traced[0] += 1
+            return original(self, tx, name, args, kwargs)
+
+        return call_method
+
+    agent.patch(module.OptimizerVariable, "call_method", make)
+
+
+def arm_calls(module: Any) -> None:
+    """Watch the calls of compiled functions (not of compiled modules: a module makes no update)."""
+    context = module.OptimizeContext
+
+    def make(original: Any) -> Any:
+        def __call__(self: Any, fn: Any) -> Any:
+            torch_optimizer_hooks.compiler_used[0] = True
+            compiled = original(self, fn)
+            return _watch(compiled) if isinstance(compiled, types.FunctionType) else compiled
+
+        return __call__
+
+    agent.patch(context, "__call__", make)
+
+
+def _watch(compiled: Any) -> Any:
+    begin, end = agent.code("train_call_begin"), agent.code("train_call_end")
+    ident, begun = threading.get_ident, torch_optimizer_hooks.begun
+    trains = [False]
+
+    @functools.wraps(compiled)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if _inside[0] or ident() != agent.main_thread or not agent.active():
+            return compiled(*args, **kwargs)
+        traced, seen = _traced[0], begun[0]
+        _inside[0] = True
+        if trains[0]:
+            _log(_now() << CODE_BITS | begin)
+        try:
+            return compiled(*args, **kwargs)
+        finally:
+            _inside[0] = False
+            _finish(traced, seen)
+
+    def _finish(traced: int, seen: int) -> None:
+        """Learn whether the call made an update of which no hook told, and if so tell it."""
+        if begun[0] != seen:
+            trains[0] = False
+        elif _traced[0] != traced and not trains[0]:
+            trains[0] = True
+            agent.facts({"compiled_step": True})
+            agent.arm("torch facts", lambda _: _learn(), None)
+        if trains[0]:
+            _log(_now() << CODE_BITS | end)
+            torch_optimizer_hooks.updates[0] += 1
+            if torch_optimizer_hooks.loader_seen[0]:
+                torch_optimizer_hooks.loader_seen[0] = False
+            elif agent.header[SLOT_GATE]:
+                turn_gate.check()
+
+    return call
+
+
+def _learn() -> None:
+    from fwtui.guest import torch_facts
+
+    torch_facts.learn_versions()

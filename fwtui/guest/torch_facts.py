@@ -1,0 +1,52 @@
+"""What is learnt once of a torch program: versions, device, parameters, optimizer, threads."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any, Tuple
+
+from fwtui.guest import agent
+
+
+def release(torch: Any) -> Tuple[int, int]:
+    """Major and minor version; a version that cannot be read counts as new."""
+    found = re.match(r"(\d+)\.(\d+)", str(getattr(torch, "__version__", "")))
+    return (int(found[1]), int(found[2])) if found else (99, 0)
+
+
+def learn(optimizer: Any) -> None:
+    """Learn from the optimizer, after the first update."""
+    import torch
+
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if not parameters:
+        return
+    device = parameters[0].device
+    group = optimizer.param_groups[0]
+    names = {"lr": "learning_rate", "eps": "epsilon"}
+    hyper = {names.get(k, k): v for k, v in group.items() if k != "params" and isinstance(v, (int, float, bool, tuple))}
+    values = {
+        "dtype": str(parameters[0].dtype).replace("torch.", ""),
+        "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+        "parameters": sum(p.numel() for p in parameters),
+        "optimizer": {"name": type(optimizer).__name__, **hyper},
+        "device": f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device),
+    }
+    learn_versions()
+    agent.facts({"compiled": False, **agent._facts, **values} if "compiled" not in agent._facts else values)
+
+
+def learn_versions() -> None:
+    """Learn what needs no optimizer to look at."""
+    import torch
+
+    if not ("keras" in sys.modules and agent._facts.get("framework") == "keras"):
+        agent.facts({"framework": "torch", "version": torch.__version__.split("+")[0]})
+    agent.facts(
+        {
+            "python": sys.version.split()[0],
+            "executable": sys.executable,
+            "threads": {"intra": torch.get_num_threads(), "inter": torch.get_num_interop_threads()},
+        }
+    )

@@ -1,0 +1,90 @@
+"""The loss of a torch loop, and the batch it was computed from: read without ever waiting for a device."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, List, Optional, Set
+
+from fwtui.guest import agent, torch_optimizer_hooks
+
+EVERY_NS = 200_000_000
+NODES = 4000
+unscaled: List[Any] = []
+"""The loss that `GradScaler` scaled last; empty without one."""
+_copy: List[Any] = []
+"""A loss on its way from a device: (pinned tensor, event that tells its arrival, step)."""
+
+
+def note(tensors: Any) -> None:
+    """Note the loss; one that lies on a CUDA device is copied aside, and noted once it has arrived."""
+    loss = tensors[0] if isinstance(tensors, (list, tuple)) and tensors else tensors
+    if unscaled:
+        loss = unscaled.pop()
+    if agent.fitting[0] or not hasattr(loss, "numel") or loss.numel() != 1:
+        return
+    step = torch_optimizer_hooks.updates[0] + 1
+    if getattr(loss, "is_cpu", False):
+        agent.note("loss", value=float(loss.detach()), step=step)
+    elif getattr(loss, "is_cuda", False):
+        _note_later(loss.detach(), step)
+
+
+def _note_later(loss: Any, step: int) -> None:
+    import torch
+
+    if _copy:
+        pinned, arrived, of_step = _copy[0]
+        if not arrived.query():
+            return
+        agent.note("loss", value=float(pinned), step=of_step)
+        _copy.clear()
+    if torch.cuda.is_current_stream_capturing():
+        return
+    pinned = torch.empty((), dtype=loss.dtype, pin_memory=True)
+    pinned.copy_(loss.reshape(()), non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+    _copy.append((pinned, arrived, step))
+
+
+def learn_batch(tensors: Any) -> None:
+    """Learn the batch size of hand-made batches, once: the first dimension of what the first layers computed.
+
+    Only shapes in the graph are looked at; nothing that was saved for the backward pass is unpacked.
+    """
+    if "batch_size" in agent._facts or agent.fitting[0]:
+        return
+    loss = tensors[0] if isinstance(tensors, (list, tuple)) and tensors else tensors
+    size = _batch_size(getattr(loss, "grad_fn", None))
+    if size:
+        agent.facts({"batch_size": size, "samples_per_step": size})
+
+
+_RESHAPES = ("T", "Transpose", "Permute", "View", "Expand", "ToCopy", "Reshape", "Unsqueeze")
+"""Operations that prepare a weight rather than compute with it."""
+
+
+def _batch_size(node: Any) -> Optional[int]:
+    """The first dimension on which all operations that use a weight and no earlier result agree; None: they don't."""
+    queue, known = deque([node]), {node}
+    sizes: Set[int] = set()
+    while queue and len(known) < NODES:
+        node = queue.popleft()
+        if node is None:
+            continue
+        following = [after for after, _ in node.next_functions if after is not None]
+        names = [type(after).__name__ for after in following]
+        reads_weight = any(name == "AccumulateGrad" for name in names)
+        only_weights = all(name == "AccumulateGrad" or name.startswith(_weight_names) for name in names)
+        if reads_weight and only_weights and not type(node).__name__.startswith(_weight_names):
+            outputs = getattr(node, "_input_metadata", None)  # of its backward pass: what its forward pass gave
+            if outputs and len(outputs[0].shape) > 1:
+                sizes.add(int(outputs[0].shape[0]))
+        for after in following:
+            if after not in known:
+                known.add(after)
+                queue.append(after)
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+_weight_names = tuple(f"{name}Backward" for name in _RESHAPES)
