@@ -94,7 +94,7 @@ def test_a_closure_nests_in_its_optimizer_step(tmp_path: Path) -> None:
     names = lane.names("sync_begin", "sync_end", "compile_begin", "compile_end")
     assert names.count("optimizer_end") == 6
     first = names[names.index("optimizer_begin") : names.index("optimizer_end") + 1]
-    assert first[1:3] == ["backward_begin", "backward_end"]
+    assert first[1:5] == ["closure_begin", "backward_begin", "backward_end", "closure_end"]
     assert first.count("backward_begin") > 1
 
 

@@ -1,9 +1,11 @@
 """Events into steps: which step every nanosecond belongs to, and which phase.
 
-A step ends where the program asks for the next batch after an update (or, in Keras, where `on_train_batch_end` returns;
-with `fwtui.mark`, where the marked step ends). Between two events the time belongs to the strongest span that is open
-(`vocabulary.SPANS`); what no hook saw is `forward` when a backward pass comes next, else `unexplained`. Waiting for a
-turn and evaluation belong to no step.
+A step ends where the program asks for the next batch after an update, or, where it fetches none before the next update,
+with the update itself (in Keras, where `on_train_batch_end` returns; with `fwtui.mark`, where the marked step ends).
+Several optimizers that take turns make one step: the last one's update ends it.
+
+Between two events the time belongs to the strongest span that is open (`vocabulary.SPANS`); what no hook saw is
+`forward` when a backward pass comes next, else `unexplained`. Waiting for a turn and evaluation belong to no step.
 """
 
 from __future__ import annotations
@@ -43,8 +45,10 @@ def codes_of(*names: str) -> np.ndarray:
 
 
 _UPDATE = codes_of("optimizer_end", "update_skipped", "train_call_end")
+_NEXT_UPDATE = codes_of("optimizer_begin", "train_call_begin", "update_skipped", "new_optimizer")
 _PRODUCTIVE = codes_of("backward_begin", "optimizer_begin", "train_call_begin", "train_call_end")
 _FETCH = codes_of("data_begin", "loader_start_begin")
+_FETCHED = codes_of("data_end", "data_stop")
 _LEAVES = codes_of(
     "data_begin", "loader_start_begin", "wait_begin", "evaluation_begin", "train_end", "epoch_end", "program_end"
 )
@@ -54,9 +58,19 @@ _STRUCTURE = codes_of(
         event.name
         for event in EVENTS
         if event.name.split("_")[0]
-        in ("data", "loader", "backward", "optimizer", "train", "batch", "callback", "epoch")
+        in ("data", "loader", "backward", "optimizer", "closure", "train", "batch", "callback", "epoch", "checkpoint")
+        and event.name != "train_mode"
     ),
-    *("step_begin", "step_end", "wait_begin", "evaluation_begin", "program_end", "update_skipped", "call_begin"),
+    *(
+        "part_update",
+        "step_begin",
+        "step_end",
+        "wait_begin",
+        "evaluation_begin",
+        "program_end",
+        "update_skipped",
+        "call_begin",
+    ),
 )
 """Events that tell what the unhooked time before them was for."""
 _STARTS = codes_of("data_begin", "loader_start_begin", "train_begin", "batch_begin_enter", "step_begin") | _PRODUCTIVE
@@ -83,6 +97,8 @@ class Steps:
     """The profiler's start, stop and reading; in no phase."""
     communication_ns: np.ndarray
     """Waiting for other ranks, as far as hooks see it; a part of whatever phases it lies in."""
+    batches: np.ndarray
+    """Batches fetched to train on, or backward passes where none is fetched; 0 in Keras and in marked steps."""
 
     def __len__(self) -> int:
         return len(self.end_ns)
@@ -112,6 +128,8 @@ class StepFolder:
         self._carry = np.empty(0, dtype=np.uint64)
         self._open = np.zeros(_NO_SPAN + 1, dtype=np.int64)
         self.store = GrowingColumns(dict.fromkeys(Steps.__dataclass_fields__, 0) | {"phases": PHASE_COUNT})
+        self._fetches = 0
+        """Fetches of the events that are forgotten."""
         self.seen = np.zeros(CODE_MASK + 1, dtype=np.int64)
         """How often each event code was seen."""
         self.first_step_ns: int | None = None
@@ -171,6 +189,7 @@ class StepFolder:
         self._open = np.maximum(self._open, 0)
         self._in_window += int(_WINDOW[codes[:index]].sum())
         self._in_communication = max(0, self._in_communication + int(_COMMUNICATION[codes[:index]].sum()))
+        self._fetches += int((codes[:index] == EVENT["data_begin"]).sum())
         self._carry = self._carry[index:]
 
     def _boundaries(self, codes: np.ndarray) -> np.ndarray:
@@ -180,15 +199,29 @@ class StepFolder:
         if self.mode == "keras":
             return np.flatnonzero(codes == EVENT["batch_end_exit"])
         update = _UPDATE[codes]
-        if not self.seen[EVENT["data_begin"]]:
-            return np.flatnonzero(update)
-        candidates = np.flatnonzero(_LEAVES[codes])
-        if len(candidates) and codes[candidates[-1]] == EVENT["program_end"]:
+        leaves = np.flatnonzero(_LEAVES[codes])
+        if len(leaves) and codes[leaves[-1]] == EVENT["program_end"]:
             # leaving the interpreter is no step's time: the last step ends with the last work that was seen in it
-            worked = np.flatnonzero((update | (codes == EVENT["sync_end"]))[: candidates[-1]])
-            candidates[-1] = max(worked[-1:].max(initial=0), candidates[-2:-1].max(initial=0))
-        updates_before = np.cumsum(update)[candidates]
-        return candidates[np.diff(updates_before, prepend=0) > 0]
+            worked = np.flatnonzero((update | (codes == EVENT["sync_end"]))[: leaves[-1]])
+            leaves[-1] = max(worked[-1:].max(initial=0), leaves[-2:-1].max(initial=0))
+        return self._ends(codes, np.flatnonzero(update), leaves)
+
+    def _ends(self, codes: np.ndarray, updates: np.ndarray, leaves: np.ndarray) -> np.ndarray:
+        """Where the steps of these updates end, as far as what follows each is known."""
+        none = len(codes)
+        following = np.flatnonzero(_NEXT_UPDATE[codes])
+        next_update = np.append(following, none)[np.searchsorted(following, updates, side="right")]
+        next_leave = np.append(leaves, none)[np.searchsorted(leaves, updates, side="left")]
+        fetched = np.cumsum(codes == EVENT["data_begin"])[updates] + self._fetches > 0
+        joined = np.append(codes, 0)[next_update] == EVENT["new_optimizer"]
+        first = len(joined) if joined.all() else int(np.argmin(joined))
+        # without a loader nothing comes between an update and its step's end, once all optimizers have come
+        at_once = ~fetched & (self._stepped or np.arange(len(updates)) > first)
+        ends = np.where(fetched & (next_leave < next_update), next_leave, updates)
+        keep = at_once | (next_leave < next_update) | ((next_update < none) & ~joined)
+        unknown = np.flatnonzero(~at_once & (next_leave == none) & (next_update == none))
+        keep[unknown[:1].min(initial=len(keep)) :] = False
+        return np.unique(ends[keep])
 
     def _spans(self, codes: np.ndarray) -> np.ndarray:
         """The strongest open span of the segment after each event but the last."""
@@ -228,16 +261,35 @@ class StepFolder:
             productive = own[~np.isin(own, idle)]
             stops = productive[codes[np.minimum(productive + 1, len(codes) - 1)] == EVENT["data_stop"]]
             productive = productive[~np.isin(productive, stops)]
-            if not len(productive):
-                continue
             starts = np.flatnonzero(_FETCH[codes[first:last]]) + first
+            if not len(productive):  # the batches to train on are made by hand: the loader served the evaluation only
+                over = first + np.flatnonzero(_FETCHED[codes[first:last]])[-1]
+                spans[starts[0] : over][spans[starts[0] : over] != _WAIT] = _EVALUATION
+                continue
             after_idle = starts[starts > idle[(idle >= first) & (idle < last)][-1]]
             begin = int(min(after_idle[~np.isin(after_idle, stops)], default=productive[0]))
             spans[first:begin][spans[first:begin] != _WAIT] = _EVALUATION
 
+    def _set_evaluation_mode(self, codes: np.ndarray, spans: np.ndarray) -> None:
+        """Mark what ran between `model.eval()` and `model.train()` as evaluation, when nothing was trained between."""
+        if self.mode != "updates":
+            return
+        decides = np.flatnonzero(_PRODUCTIVE[codes] | (codes == EVENT["train_mode"]))
+        for begin in np.flatnonzero(codes == EVENT["eval_mode"]):
+            later = decides[np.searchsorted(decides, begin) :]
+            if not len(later) or codes[later[0]] != EVENT["train_mode"]:
+                continue
+            end = int(later[0])
+            stops = np.flatnonzero(codes[begin:end] == EVENT["data_stop"])
+            if len(stops):  # `train()` may be called with the next batch in hand: that one's fetch is no evaluation
+                again = np.flatnonzero(_FETCH[codes[begin + stops[-1] : end]])
+                end = int(begin + stops[-1] + again[0]) if len(again) else end
+            spans[begin:end][spans[begin:end] != _WAIT] = _EVALUATION
+
     def _fold(self, times: np.ndarray, codes: np.ndarray, ends: np.ndarray) -> None:
         durations = np.diff(times).astype(float)
         spans = self._spans(codes)
+        self._set_evaluation_mode(codes, spans)
         self._set_evaluation(codes, ends, spans)
         phases = self._phases(codes, spans)
         step = np.searchsorted(ends, np.arange(len(durations)), side="right")
@@ -247,8 +299,7 @@ class StepFolder:
             step[mine] * PHASE_COUNT + phases[mine], weights=durations[mine], minlength=count * PHASE_COUNT
         ).reshape(count, PHASE_COUNT)
         self.compile_ns += float(durations[spans == SPANS.index("compile")].sum())
-        more = _UPDATE if self.mode == "updates" else codes_of("more_updates")
-        updates = np.diff(np.cumsum(more[codes])[ends], prepend=int(more[codes[0]])) + (self.mode != "updates")
+        more = codes == EVENT["more_updates"]
         profiled = self._in_window + np.cumsum(_WINDOW[codes[:-1]]) > 0
         waiting = self._in_communication + np.cumsum(_COMMUNICATION[codes[:-1]]) > 0
         columns = {
@@ -260,13 +311,25 @@ class StepFolder:
             "evaluation_ns": np.bincount(
                 step[spans == _EVALUATION], weights=durations[spans == _EVALUATION], minlength=count
             ),
-            "updates": np.maximum(updates, 1),
+            "updates": 1 + np.diff(np.cumsum(more)[ends], prepend=int(more[0])),
+            "batches": np.bincount(step[self._batches(codes, spans)], minlength=count),
             "deep_ns": np.bincount(step[profiled], weights=durations[profiled], minlength=count),
             "communication_ns": np.bincount(step[waiting], weights=durations[waiting], minlength=count),
             "profiler_ns": np.bincount(step[spans == _DEEP], weights=durations[spans == _DEEP], minlength=count),
         }
         self.store.append(columns)
         self._stepped = True
+
+    def _batches(self, codes: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """The segments after which a batch to train on was there, or in which a backward pass began."""
+        if self.mode != "updates":
+            return np.empty(0, dtype=np.int64)
+        if self.seen[EVENT["data_end"]]:
+            got = np.flatnonzero(codes[1:] == EVENT["data_end"])
+            trained_on: np.ndarray = got[spans[got] != _EVALUATION]
+            return trained_on
+        called_back = np.cumsum((codes == EVENT["closure_begin"]).astype(np.int64) - (codes == EVENT["closure_end"]))
+        return np.flatnonzero((codes[:-1] == EVENT["backward_begin"]) & (called_back[:-1] <= 0))
 
     def tail(self) -> Tail | None:
         """What is known of the time after the last whole step; None before the first event."""
@@ -282,6 +345,10 @@ class StepFolder:
         stepped = self._stepped
         if self.mode == "updates" and stepped and len(fetched) > 1 and not len(trained):
             spans[: fetched[-1] + 1][spans[: fetched[-1] + 1] != _WAIT] = _EVALUATION
+            evaluation = float(durations[spans == _EVALUATION].sum())
+        modes = np.flatnonzero((codes == EVENT["eval_mode"]) | (codes == EVENT["train_mode"]) | _PRODUCTIVE[codes])
+        if self.mode == "updates" and stepped and len(modes) and codes[modes[-1]] == EVENT["eval_mode"]:
+            spans[modes[-1] :][spans[modes[-1] :] != _WAIT] = _EVALUATION
             evaluation = float(durations[spans == _EVALUATION].sum())
         span = int(spans[-1])
         changes = np.flatnonzero(spans != span)

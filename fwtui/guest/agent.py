@@ -43,6 +43,8 @@ lists: Dict[int, List[int]] = {event.code: [] for event in EVENTS}
 words: List[int] = []
 """Events as they stand in the log: the cheapest to write down, so the shortest steps use it."""
 log = words.append
+counters: Dict[str, List[int]] = {}
+"""Counts, kept by their hooks, of events that go to `words`."""
 due = [0]
 """When the lists shall be written down next: a hook at a step's end that is later than this calls `drain`."""
 fitting = [False]
@@ -121,7 +123,12 @@ def recorder(name: str) -> Callable[[int], None]:
 def count(name: str) -> int:
     """How often an event was noted so far, about."""
     code = EVENT[name]
-    return _written[code] + len(lists[code])
+    return _written[code] + len(lists[code]) + counters.get(name, [0])[0]
+
+
+def in_keras_fit() -> bool:
+    """Whether Keras's own training loop runs the steps: it stands at the gate and tells the loss itself."""
+    return fitting[0]
 
 
 def activate() -> None:

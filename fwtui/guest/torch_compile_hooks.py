@@ -20,11 +20,16 @@ _now, _log = time.perf_counter_ns, agent.log
 _traced = [0]
 """How often an optimizer was traced into a graph."""
 _inside = [False]
+SKIPPED = (
+    *("torch_hooks", "torch_loss", "torch_facts", "torch_value_hooks", "torch_compile_hooks"),
+    *("keras_hooks", "turn_gate", "agent"),
+)
+"""The files of ours that Dynamo must not trace into."""
 
 
 def arm_skipping(trace_rules: Any) -> None:
     """Keep Dynamo from tracing into our wrappers; the optimizer hooks are the exception, and live in their own file."""
-    for name in ("torch_hooks", "torch_value_hooks", "torch_compile_hooks", "keras_hooks", "turn_gate", "agent"):
+    for name in SKIPPED:
         trace_rules.add(f"fwtui.guest.{name}")
 
 

@@ -45,6 +45,7 @@ def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
 
     compiling = torch.compiler.is_compiling if hasattr(torch, "compiler") else torch._utils.is_compiling
     learnt = [False]
+    agent.counters["optimizer_end"] = updates
 
     def before(optimizer: Any, args: Any, kwargs: Any) -> Any:
         if compiler_used[0] and compiling():

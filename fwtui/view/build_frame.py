@@ -98,7 +98,8 @@ def _samples_per_step(session: Session, index: int) -> float | None:
     log = session.logs[index]
     for value in (log.facts.get("samples_per_step"), log.notes.samples, log.notes.plan.get("samples_per_step")):
         if value:
-            return float(value)
+            a_batch = value == log.facts.get("batch_size")  # of which a step may take several: gradient accumulation
+            return float(value) * (log.batches_per_step() if a_batch else 1)
     return None
 
 

@@ -27,6 +27,8 @@ from fwtui.view.rank_logs import RankLogs
 _TAIL_BYTES = 16_384
 _PIECE_WORDS = 1 << 17
 """Events folded at a time: more would take memory, fewer time."""
+SAMPLED_STEPS = 500
+"""So many steps tell how many batches one takes."""
 
 
 @dataclass(slots=True)
@@ -232,6 +234,11 @@ class LaneLog:
     def derived(self) -> Derived:
         """Which steps count, which stalled, and the block of each."""
         return self.derivation.derived()
+
+    def batches_per_step(self) -> int:
+        """How many batches a step trains on, as far as the hooks saw; 1 when they saw none."""
+        batches = self.folder.steps.batches[:SAMPLED_STEPS]
+        return max(1, int(np.median(batches))) if len(batches) else 1
 
     def saw(self, *names: str) -> bool:
         """Whether any of these events was recorded."""
