@@ -23,7 +23,7 @@ _SOURCES = (
     *("analysis/steps.py", "analysis/step_store.py", "analysis/stalls.py", "analysis/statistics.py"),
     *("recording/vocabulary.py", "view/columns.py", "view/derived.py", "view/history.py", "view/checkpoint.py"),
 )
-_FOLDER = ("first_step_ns", "compile_ns", "last_ns", "_in_window", "_in_communication", "_stepped")
+_FOLDER = ("first_step_ns", "compile_ns", "last_ns", "_in_window", "_in_communication", "_stepped", "_fetches")
 _DERIVATION = ("settled", "anchor", "steps_seen", "every")
 _HISTORY = ("until_ns", "kept", "first_slot", "slot_ns")
 _digest: str | None = None
