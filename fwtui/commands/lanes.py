@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fwtui.commands import interpreters
+from fwtui.commands import interpreters, origin
 from fwtui.commands.parser import UsageError, nearest
 from fwtui.recording.run_folder import folder_name
 from fwtui.workloads import catalogue
@@ -30,13 +30,17 @@ def lanes(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         UsageError: something asked for does not exist here.
     """
     entries = [_workload_lane(spec) for spec in _specs(arguments)]
+    entries += _origin_lanes(arguments)
     entries += [_command_lane(target) for target in arguments.targets]
     _name_apart(entries)
     pythons = _pythons(arguments.python, [entry["name"] for entry in entries])
     for entry in entries:
-        spec = entry.pop("spec")
+        spec, needs = entry.pop("spec"), entry.pop("needs", None)
         chosen = pythons.get(entry["name"]) or pythons.get("")
-        if spec is not None:
+        if needs is not None:
+            entry["python"] = _with_packages(entry["name"], needs, chosen)
+            entry["argv"] = [entry["python"], *entry["argv"]]
+        elif spec is not None:
             entry["python"] = _with_packages(entry["name"], spec.packages, chosen)
             entry["argv"] = [entry["python"], *_workload_argv(arguments, spec)]
         else:
@@ -53,6 +57,9 @@ def workload_facts(arguments: argparse.Namespace) -> dict[str, Any] | None:
     Raises:
         UsageError: a value makes no sense for the workload.
     """
+    if origin.is_asked_for(arguments):
+        origin.check(arguments)
+        return None
     if not _specs(arguments):
         given = [option for option in _WORKLOAD_OPTIONS if getattr(arguments, option) is not None]
         if given:
@@ -66,6 +73,7 @@ def workload_facts(arguments: argparse.Namespace) -> dict[str, Any] | None:
         plan = catalogue.plan(workload, arguments.batch_size, _epochs(arguments), arguments.steps)
         for spec in _specs(arguments):
             catalogue.check(spec, workload)
+            catalogue.plan(workload, catalogue.batch_size(spec, plan.batch_size))
     except ValueError as error:
         raise UsageError(str(error)) from None
     data = arguments.data or "auto"
@@ -93,6 +101,8 @@ def _epochs(arguments: argparse.Namespace) -> int | None:
 
 
 def _specs(arguments: argparse.Namespace) -> list[catalogue.LaneSpec]:
+    if origin.is_asked_for(arguments):
+        return []
     if arguments.lanes is None:
         names: Sequence[str] = () if arguments.targets else catalogue.DEFAULT_LANES
     else:
@@ -124,6 +134,16 @@ def _entry(name: str, kind: str, framework: str | None, spec: catalogue.LaneSpec
 
 def _workload_lane(spec: catalogue.LaneSpec) -> dict[str, Any]:
     return _entry(spec.name, "workload", spec.framework, spec)
+
+
+def _origin_lanes(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The two scripts that the project began with, each in an interpreter that has what it needs."""
+    if not origin.is_asked_for(arguments):
+        return []
+    entries = []
+    for name, script, packages in origin.SCRIPTS:
+        entries.append({**_entry(name, "command", None, None), "argv": [str(script)], "needs": packages})
+    return entries
 
 
 def _workload_argv(arguments: argparse.Namespace, spec: catalogue.LaneSpec) -> list[str]:

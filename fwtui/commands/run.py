@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 import fwtui
-from fwtui.commands import follow, lanes, report, screen_options
+from fwtui.commands import follow, lanes, origin, report, screen_options
 from fwtui.commands.parser import UsageError, add_run_dir, one_of, positive_seconds, runs_dir, whole_number
 from fwtui.commands.runs import keep, thin_out
 from fwtui.recording import run_folder
@@ -110,6 +110,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run to the end and return the exit code."""
+    code = _run(arguments)
+    return origin.then_the_fair_one(arguments, _run, code) if origin.is_asked_for(arguments) else code
+
+
+def _run(arguments: argparse.Namespace) -> int:
     screen = follow.wants_screen(arguments.headless or arguments.json == "-")
     if screen:
         follow.check_terminal()
@@ -163,7 +168,8 @@ def _make_folder(
 
     directory = runs_dir(arguments)
     _thin_out(arguments, directory)
-    name = workload["name"] if workload else "-vs-".join(entry["name"] for entry in entries)[:60]
+    names = [origin.NAME] if origin.is_asked_for(arguments) else [entry["name"] for entry in entries]
+    name = workload["name"] if workload else "-vs-".join(names)[:60]
     try:
         folder = run_folder.create(directory, name)
     except OSError as error:

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         workload = catalogue.workload(arguments.workload)
         lane = catalogue.parse_lane(arguments.lane)
         catalogue.check(lane, workload)
-        batch_size = int(lane.options["batch_size"]) if "batch_size" in lane.options else arguments.batch_size
+        batch_size = catalogue.batch_size(lane, arguments.batch_size)
         plan = catalogue.plan(workload, batch_size, arguments.epochs, arguments.steps)
         if arguments.data not in workload.data:
             raise ValueError(f"{workload.name} has no data {arguments.data!r}: take one of {', '.join(workload.data)}")

@@ -28,6 +28,7 @@ __all__ = [
     "Option",
     "Plan",
     "Workload",
+    "batch_size",
     "check",
     "parse_lane",
     "plan",
@@ -279,6 +280,11 @@ def check(lane: LaneSpec, workload: Workload) -> None:
     precision = lane.options.get("precision", workload.values["precision"])
     if precision == "bf16" and lane.framework != "torch" and workload.values.get("optimizer") in ("adam", "adamw"):
         raise ValueError(_BFLOAT_ADAM)
+
+
+def batch_size(lane: LaneSpec, otherwise: int | None) -> int | None:
+    """The lane's own batch size, else the other one."""
+    return int(lane.options["batch_size"]) if "batch_size" in lane.options else otherwise
 
 
 def _has_images(workload: Workload) -> bool:
