@@ -16,7 +16,7 @@ from fwtui.recording.vocabulary import CODE_BITS, EVENT
 
 MS = 1_000_000
 
-TORCH = {"data": 0.6, "forward": 1.2, "backward": 2.2, "optimizer": 0.8, "sync": 0.1, "unexplained": 0.1}
+TORCH = {"data": 0.6, "forward": 1.2, "backward": 2.2, "optimizer": 0.8, "sync": 0.1, "callbacks": 0.1}
 KERAS = {"callbacks": 0.4, "compute": 8.9, "sync": 0.5, "unexplained": 0.2}
 KERAS_ON_TORCH = {
     "callbacks": 0.4,
@@ -26,7 +26,7 @@ KERAS_ON_TORCH = {
     "sync": 0.9,
     "unexplained": 0.2,
 }
-TENSORFLOW = {"data": 0.4, "compute": 3.5, "unexplained": 0.1}
+TENSORFLOW = {"data": 0.4, "compute": 3.5, "callbacks": 0.1}
 """Mean milliseconds a step, by phase, of the simulated frameworks."""
 
 
@@ -212,7 +212,7 @@ class SimulatedLane:
         self._span("backward", phases["backward"])
         self._span("optimizer", phases["optimizer"])
         self._span("sync", phases["sync"])
-        self._pass(phases["unexplained"])
+        self._pass(phases["callbacks"])
 
     def _keras_step(self, phases: Mapping[str, float]) -> None:
         def fused() -> None:
@@ -248,7 +248,7 @@ class SimulatedLane:
         self._compile(phases)
         self._pass(phases["compute"])
         self._event("train_call_end")
-        self._pass(phases["unexplained"])
+        self._pass(phases["callbacks"])
 
     def _compile(self, phases: Mapping[str, float]) -> None:
         if "compile" in phases:

@@ -50,7 +50,7 @@ def test_torch_steps_end_at_the_next_fetch_and_the_phases_tile_them(pieces: int)
     assert list(folder.steps.step_ns / 1e6) == [10, 10, 10]
     assert phase(folder, "data") == [1, 1, 1]
     assert phase(folder, "forward") == [2, 2, 2]
-    assert phase(folder, "unexplained") == [3, 3, 3]
+    assert phase(folder, "callbacks") == [3, 3, 3]
 
 
 def test_accumulation_is_one_step_an_update() -> None:

@@ -10,6 +10,7 @@ Between two events the time belongs to the strongest span that is open (`vocabul
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,12 @@ _WINDOW = np.zeros(CODE_MASK + 1, dtype=np.int64)
 _WINDOW[[EVENT["deep_open"], EVENT["deep_closed"]]] = 1, -1
 _COMMUNICATION = np.zeros(CODE_MASK + 1, dtype=np.int64)
 _COMMUNICATION[[EVENT["communication_begin"], EVENT["communication_end"]]] = 1, -1
-_FORWARD, _COMPUTE, _UNEXPLAINED = (PHASE_INDEX[name] for name in ("forward", "compute", "unexplained"))
+_FORWARD, _COMPUTE, _CALLBACKS, _UNEXPLAINED = (
+    PHASE_INDEX[name] for name in ("forward", "compute", "callbacks", "unexplained")
+)
+IN_EVALUATION = -2
+"""In place of a phase: evaluation."""
+MOMENTS_KEPT = 200_000
 
 
 def codes_of(*names: str) -> np.ndarray:
@@ -49,6 +55,8 @@ _NEXT_UPDATE = codes_of("optimizer_begin", "train_call_begin", "update_skipped",
 _PRODUCTIVE = codes_of("backward_begin", "optimizer_begin", "train_call_begin", "train_call_end")
 _FETCH = codes_of("data_begin", "loader_start_begin")
 _FETCHED = codes_of("data_end", "data_stop")
+_FETCHES_NEXT = codes_of("data_begin", "loader_start_begin", "wait_begin")
+"""After an update these say that what lay between was the loop's own code: logging, callbacks, saving."""
 _LEAVES = codes_of(
     "data_begin", "loader_start_begin", "wait_begin", "evaluation_begin", "train_end", "epoch_end", "program_end"
 )
@@ -138,6 +146,13 @@ class StepFolder:
         self.last_ns = 0
         self._in_window = self._in_communication = 0
         self._stepped = False
+        self.moments: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        """(times ns, phase from each time to the next; -1: none) of the newest steps, for stacks taken in them."""
+
+    @property
+    def folded_ns(self) -> float:
+        """The end of the last whole step."""
+        return float(self.moments[-1][0][-1]) if self.moments else 0.0
 
     @property
     def mode(self) -> str:
@@ -243,6 +258,12 @@ class StepFolder:
         next_code = np.append(codes[structure], 0)[following]
         otherwise = np.where((spans == _BATCH) & (self.seen[EVENT["backward_begin"]] == 0), _COMPUTE, _UNEXPLAINED)
         guess = np.where(next_code == EVENT["backward_begin"], _FORWARD, otherwise)
+        if self.mode == "updates":
+            before = np.append(-1, codes[structure])[
+                np.searchsorted(structure, np.arange(len(codes) - 1), side="right")
+            ]
+            between = (before >= 0) & _UPDATE[before] & _FETCHES_NEXT[next_code]
+            guess = np.where(between, _CALLBACKS, guess)
         return np.where(unhooked, guess, phases)
 
     def _set_evaluation(self, codes: np.ndarray, ends: np.ndarray, spans: np.ndarray) -> None:
@@ -292,6 +313,7 @@ class StepFolder:
         self._set_evaluation_mode(codes, spans)
         self._set_evaluation(codes, ends, spans)
         phases = self._phases(codes, spans)
+        self._keep_moments(times, np.where(spans == _EVALUATION, IN_EVALUATION, phases))
         step = np.searchsorted(ends, np.arange(len(durations)), side="right")
         count = len(ends)
         mine = phases >= 0
@@ -330,6 +352,11 @@ class StepFolder:
             return trained_on
         called_back = np.cumsum((codes == EVENT["closure_begin"]).astype(np.int64) - (codes == EVENT["closure_end"]))
         return np.flatnonzero((codes[:-1] == EVENT["backward_begin"]) & (called_back[:-1] <= 0))
+
+    def _keep_moments(self, times: np.ndarray, phases: np.ndarray) -> None:
+        self.moments.append((times, phases))
+        while len(self.moments) > 1 and sum(len(piece) for _, piece in self.moments) > MOMENTS_KEPT:
+            self.moments.popleft()
 
     def tail(self) -> Tail | None:
         """What is known of the time after the last whole step; None before the first event."""

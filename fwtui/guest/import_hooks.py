@@ -13,27 +13,32 @@ FRAMEWORKS = ("torch", "tensorflow", "keras", "tf_keras", "jax")
 """Packages whose import is told as a stage."""
 
 HOOKS: Dict[str, str] = {
-    "torch": "torch_hooks:arm",
+    "torch": "torch_hooks:arm sites_torch:arm",
     "torch.amp.grad_scaler": "torch_hooks:arm_scaler",
     "torch._dynamo.trace_rules": "torch_compile_hooks:arm_skipping",
     "torch._dynamo.callback": "torch_compile_hooks:arm_dynamo",
     "torch._dynamo.eval_frame": "torch_compile_hooks:arm_calls",
     "torch._dynamo.variables.optimizer": "torch_compile_hooks:arm_optimizer",
+    "torch._dynamo.symbolic_convert": "sites_dynamo:arm_breaks",
+    "torch._dynamo.guards": "sites_dynamo:arm_recompiles",
     "keras.src.callbacks.callback_list": "keras_hooks:arm_callbacks",
     "keras.src.callbacks": "keras_hooks:arm_callbacks",
     "tf_keras.src.callbacks": "keras_hooks:arm_callbacks",
     "keras.src.utils.python_utils": "keras_hooks:arm_logs",
     "keras.src.trainers.epoch_iterator": "keras_hooks:arm_batches",
+    "keras.src.trainers.trainer": "sites_keras:arm",
     "keras.src.optimizers.base_optimizer": "keras_hooks:arm_optimizer",
     "tensorflow.python.eager.polymorphic_function.polymorphic_function": "tensorflow_hooks:arm_functions",
-    "tensorflow.python.framework.func_graph": "tensorflow_hooks:arm_tracing",
-    "tensorflow.python.data.ops.iterator_ops": "tensorflow_hooks:arm_iterator",
+    "tensorflow.python.framework.func_graph": "tensorflow_hooks:arm_tracing sites_tensorflow:arm_traces",
+    "tensorflow.python.data.ops.iterator_ops": "tensorflow_hooks:arm_iterator sites_tensorflow:arm_pipelines",
+    "tensorflow.python.data.ops.dataset_ops": "sites_tensorflow:arm_datasets",
+    "tensorflow.python.framework.config": "sites_tensorflow:arm_threads",
     "tensorflow.python.eager.backprop": "tensorflow_hooks:arm_tape",
     "torch.distributed.distributed_c10d": "communication_hooks:arm",
     "torch.nn.parallel.distributed": "communication_hooks:arm_ddp",
     "jax._src.monitoring": "jax_hooks:arm",
 }
-"""Module to wait for → `file:function` in this folder."""
+"""Module to wait for → `file:function` in this folder; several, blank-separated."""
 CHANGES = changes.hooks()
 """Module to wait for → what an experiment of `fwtui explain` changes about it; empty outside of one."""
 
@@ -64,7 +69,8 @@ class _Finder(MetaPathFinder):
                 agent.note_now("stage", value=f"importing {name}")
             execute(module)
             if name in HOOKS:
-                agent.arm(name, _function(HOOKS[name]), module)
+                for where in HOOKS[name].split():
+                    agent.arm(f"{name} {where}", _function(where), module)
             if name in CHANGES:
                 agent.arm(f"a change of {name}", CHANGES[name], module)
             if name in FRAMEWORKS:

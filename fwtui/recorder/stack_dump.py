@@ -11,17 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fwtui.recording.code_lines import is_users
+
 Frame = tuple[str, int, str]
 """(file, line, function)"""
 
 _FRAME = re.compile(rb'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
 _HEAD = re.compile(rb"^(Stack|Current thread|Thread) .*\(most recent call first\):")
-_LIBRARY = re.compile(
-    r"/(site-packages|dist-packages)/|/lib(64)?/python\d\.\d+t?/|\.zip/|/torchinductor_|/__autograph_gen"
-)
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_LANES = os.path.join(_OURS, "workloads") + os.sep
-"""The built-in lanes' own programs: their lines are a user's lines."""
 PY_SPY_LIMIT_S = 3.0
 
 
@@ -42,13 +38,6 @@ def _text(raw: bytes) -> str:
     if b"\\" not in raw:
         return raw.decode("ascii", "replace")
     return raw.decode("unicode_escape", "replace")
-
-
-def is_users(file: str) -> bool:
-    """Whether a file is the user's own: in no library, not generated, not ours."""
-    if file.startswith("<") or _LIBRARY.search(file):
-        return False
-    return not file.startswith(_OURS) or file.startswith(_LANES)
 
 
 def users_frame(frames: Sequence[Frame]) -> int | None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from fwtui.recorder import stack_dump
 from fwtui.recorder.lane_process import Lane
+from fwtui.recording.code_lines import is_users
 from fwtui.recording.event_log import EventLogError, EventLogReader
 from fwtui.recording.run_folder import EVENTS, STACK_DUMP, RunFolder
 from fwtui.recording.vocabulary import CODE_BITS, CODE_MASK, EVENT
@@ -262,6 +263,7 @@ def describe(frames: list[stack_dump.Frame], cwd: str | None) -> dict[str, Any]:
     if at != 0:
         row["framework"] = f"{shown[0][0]}:{shown[0][1]} {shown[0][2]}"
     row["frames"] = [list(frame) for frame in shown]
+    row["users"] = [number for number, frame in enumerate(frames) if is_users(frame[0])]
     return row
 
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from fwtui.analysis.bootstrap import Blocks
 from fwtui.analysis.comparison import LaneSteps, compare, headline, with_findings
-from fwtui.analysis.findings import LaneFacts, find
+from fwtui.analysis.findings import find_all
 from fwtui.analysis.ratio import ratio
-from fwtui.analysis.results import Comparison, Parity
+from fwtui.analysis.results import Comparison, Finding, Parity
 from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
-from fwtui.view.frame import ENDED_STATES, Frame, Host, LaneFrame, Stall
+from fwtui.view.frame import ENDED_STATES, Frame, Host, LaneFrame
 from fwtui.view.gpu import gpu_of
+from fwtui.view.lane_facts import lane_facts
 from fwtui.view.lane_log import LaneLog
+from fwtui.view.lane_stalls import current_stall
 from fwtui.view.lane_state import LaneState, lane_state
 from fwtui.view.lane_statistics import LaneStatistics, lane_statistics
 from fwtui.view.liveness import OPEN_STATUSES, why_lost
@@ -35,8 +37,10 @@ def build(session: Session, at_ns: int) -> Frame:
     ]
     comparison = _comparison(session, statistics, loss_parity(session, at_ns))
     ranking, ratios = _ranking(session, statistics)
+    facts = [lane_facts(session, index, at_ns, states[index], statistics[index]) for index in range(len(states))]
+    findings = find_all(facts, comparison)
     lanes = tuple(
-        _lane(session, index, at_ns, states[index], statistics[index], ratios.get(index))
+        _lane(session, index, at_ns, states[index], statistics[index], ratios.get(index), findings[index])
         for index in range(len(session.logs))
     )
     comparison = with_findings(comparison, {lane.name: lane.findings for lane in lanes})
@@ -197,6 +201,7 @@ def _lane(
     state: LaneState,
     statistics: LaneStatistics,
     ranked: tuple[float, tuple[float, float] | None] | None,
+    findings: tuple[Finding, ...],
 ) -> LaneFrame:
     manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
     facts, plan, source = log.facts, log.notes.plan, source_of_lane(index)
@@ -212,21 +217,6 @@ def _lane(
     median = statistics.step_ms.median if statistics.step_ms else None
     sampled_ns = _sampled_ns(log, at_ns, manifest.get("ended_ns"))
     trained_since = float(log.folder.first_step_ns or at_ns)
-    findings = find(
-        LaneFacts(
-            framework=str(facts.get("framework") or manifest.get("framework") or ""),
-            state=state.state,
-            error=manifest.get("error"),
-            counted=statistics.counted,
-            typical_ms=statistics.typical,
-            stalled_ms=statistics.stalled,
-            lost_share=statistics.lost_share,
-            stalls=statistics.stalls,
-            late_compile_share=statistics.late_compile_share,
-            run_delay_share=samples.reduce(source, "run_delay_share", at_ns, "mean", trained_since),
-            location=None,
-        )
-    )
     ranks = ranks_of(session, index, at_ns, state.state)
     findings = (*findings_of(session, index, ranks, at_ns), *findings)
     return LaneFrame(
@@ -261,7 +251,7 @@ def _lane(
         stalled_ms=statistics.stalled,
         stalls=statistics.stalls,
         lost_share=statistics.lost_share,
-        current_stall=_current_stall(state, log, at_ns),
+        current_stall=current_stall(state, log, at_ns),
         loss_first=losses[0] if losses else None,
         loss_last=losses[-1] if losses else None,
         results=results,
@@ -317,20 +307,6 @@ def _time_left(
     share = max(1, running) if manifest.get("schedule") == "turns" else 1
     mean_s = statistics.own_s / statistics.counted
     return max(0, total - statistics.updates) * mean_s * share
-
-
-def _current_stall(state: LaneState, log: LaneLog, at_ns: int) -> Stall | None:
-    if state.state not in ("stalled", "hung") or state.since_ns is None:
-        return None
-    recent = [stack for stack in log.stacks if stack.get("t", 0) >= state.since_ns and stack.get("location")]
-    return Stall(
-        start_ns=state.since_ns,
-        end_ns=at_ns,
-        lost_ms=(at_ns - state.since_ns) / 1e6,
-        phase=state.phase,
-        location=str(recent[-1]["location"]) if recent else None,
-        in_progress=True,
-    )
 
 
 def _attributed(state: LaneState, statistics: LaneStatistics) -> float | None:

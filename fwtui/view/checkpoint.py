@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAME = "fold.npz"
 _SOURCES = (
     *("analysis/steps.py", "analysis/step_store.py", "analysis/stalls.py", "analysis/statistics.py"),
-    *("recording/vocabulary.py", "view/columns.py", "view/derived.py", "view/history.py", "view/checkpoint.py"),
+    *("recording/vocabulary.py", "view/columns.py", "view/lane_stacks.py", "view/derived.py", "view/history.py", "view/checkpoint.py"),
 )
 _FOLDER = ("first_step_ns", "compile_ns", "last_ns", "_in_window", "_in_communication", "_stepped", "_fetches")
 _DERIVATION = ("settled", "anchor", "steps_seen", "every")
@@ -51,6 +51,10 @@ def save(log: LaneLog, path: Path, words: int) -> None:
         "carry": log.folder._carry,
         "open": log.folder._open,
         "seen": log.folder.seen,
+        "stacks": log.stacks.phases(),
+        "loader_starts": np.array([log.loader_starts.starts_ns, log.loader_starts.took_ns], dtype=np.int64)
+        if len(log.loader_starts.starts_ns) == len(log.loader_starts.took_ns)
+        else np.empty((2, 0), dtype=np.int64),
     }
     for name, table in _tables(log).items():
         arrays |= {f"{name}.{column}": values for column, values in table.arrays().items()}
@@ -75,6 +79,8 @@ def load(log: LaneLog, path: Path) -> int:
                 for name in names:
                     value, whole = next(numbers), next(exact)
                     setattr(part, name, value if name == "compile_ns" else whole)
+            log.stacks.remember(saved["stacks"])
+            log.loader_starts.starts_ns, log.loader_starts.took_ns = saved["loader_starts"].tolist()
             log.folder._carry, log.folder._open, log.folder.seen = saved["carry"], saved["open"], saved["seen"]
             for name, table in _tables(log).items():
                 table.append({column: saved[f"{name}.{column}"] for column in table.arrays()})

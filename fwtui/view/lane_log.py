@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fwtui.analysis.loader_starts import LoaderStarts
 from fwtui.analysis.steps import StepFolder
 from fwtui.recording.event_log import EventLogError, EventLogReader
 from fwtui.recording.run_folder import EVENTS, FACTS, NOTES, RunFolder, read_json_lines
@@ -22,6 +23,7 @@ from fwtui.view.deep import DeepFile, deep_split
 from fwtui.view.derived import Derivation, Derived
 from fwtui.view.frame import DeepSplit
 from fwtui.view.history import LIMIT, History
+from fwtui.view.lane_stacks import LaneStacks
 from fwtui.view.rank_logs import RankLogs
 
 _TAIL_BYTES = 16_384
@@ -45,6 +47,8 @@ class Notes:
     plan: dict[str, Any] = field(default_factory=dict)
     samples: float | None = None
     messages: list[tuple[int, str]] = field(default_factory=list)
+    thread_stacks: list[dict[str, Any]] = field(default_factory=list)
+    """Where the user's code ran in other threads than the main one."""
 
     def add(self, note: dict[str, Any]) -> None:
         """Take one line of notes; a malformed one is passed over."""
@@ -70,6 +74,8 @@ class Notes:
                     if key not in ("t", "kind") and isinstance(value, (int, float))
                 }
                 self.results.append((time_ns, values))
+            elif kind == "thread_stack":
+                self.thread_stacks.append(note)
             elif kind in ("message", "hook_error"):
                 self.messages.append((time_ns, str(note.get("value") or f"{note.get('hook')}: {note.get('error')}")))
 
@@ -107,7 +113,8 @@ class LaneLog:
         self._restart()
         self.notes = Notes()
         self.facts: dict[str, Any] = {}
-        self.stacks: list[dict[str, Any]] = []
+        self.stacks = LaneStacks()
+        self.loader_starts = LoaderStarts()
         self._deep_file = DeepFile()
         self.ranks = RankLogs(folder, name)
         self.problem: str | None = None
@@ -124,7 +131,7 @@ class LaneLog:
     def poll(self, until_s: float | None = None) -> bool:
         """Read what is new, until a moment on `time.monotonic` at the latest; whether anything was."""
         self._find_rank()
-        self.stacks.extend(read_json_lines(self._stacks_file.new_lines()))
+        self.stacks.add(list(read_json_lines(self._stacks_file.new_lines())))
         changed = False
         if self._notes_file is not None:
             for note in read_json_lines(self._notes_file.new_lines()):
@@ -137,12 +144,20 @@ class LaneLog:
                 if not len(words):
                     break
                 self.folder.feed(words)
+                self.loader_starts.feed(words)
+                self.stacks.settle(self.folder, self._rank_number)
                 self.words_read += len(words)
                 changed = True
                 if len(self.folder.store) > LIMIT:
                     self.history.trim(self.derived())
         self.ranks.poll()
+        self.stacks.settle(self.folder, self._rank_number)
         return changed
+
+    @property
+    def _rank_number(self) -> int:
+        digits = re.findall(r"\d+", self._rank.name) if self._rank is not None else []
+        return int(digits[0]) if digits else 0
 
     def _find_rank(self) -> None:
         """Settle on the rank that trains: the first one, or a later one that has steps while this one has none."""

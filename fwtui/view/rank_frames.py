@@ -56,10 +56,9 @@ def findings_of(session: Session, index: int, ranks: Ranks, at_ns: int) -> tuple
     straggler = ranks.compared.straggler if ranks.compared else None
     if straggler is None:
         return rank_findings(ranks.compared, ranks.troubles)
-    seen = [row for row in session.logs[index].stacks if row.get("rank") == straggler.rank and row.get("t", 0) <= at_ns]
-    locations = [str(row["location"]) for row in seen if row.get("location")]
+    line = session.logs[index].stacks.newest_line(straggler.rank, at_ns)
     since = f"{show(max(0.0, (at_ns - straggler.since_ns) / 1e9), 's')} ago"
-    return rank_findings(ranks.compared, ranks.troubles, since, locations[-1] if locations else None)
+    return rank_findings(ranks.compared, ranks.troubles, since, line)
 
 
 def _make(session: Session, logs: Sequence[RankLog], at_ns: int, lane_state: str) -> Ranks:

@@ -14,13 +14,14 @@ import numpy as np
 
 from fwtui.analysis.steps import Steps
 from fwtui.recording.run_folder import RunFolder, RunFolderError
-from fwtui.recording.vocabulary import PHASE_NAMES, SOURCE_HOST, source_of_lane
+from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
 from fwtui.view import columns as cutting
 from fwtui.view import liveness
 from fwtui.view.build_frame import build
 from fwtui.view.explanation_file import ExplanationFile
 from fwtui.view.frame import Columns, Frame, Stall
 from fwtui.view.lane_log import LaneLog
+from fwtui.view.lane_stalls import stalls_over
 from fwtui.view.lane_statistics import lane_statistics
 from fwtui.view.samples import Samples, in_slots
 from fwtui.view.units import show
@@ -199,34 +200,12 @@ class Session:
         """The stalls of a lane that are over, oldest first."""
         log = self.logs[lane]
         derived = log.derived()
-        where = np.flatnonzero(derived.stalled)
-        if not len(where):
-            return ()
-        phases = cutting.swelled_phase(derived, where)
-        return tuple(
-            Stall(
-                start_ns=int(derived.steps.start_ns[i]),
-                end_ns=int(derived.steps.end_ns[i]),
-                lost_ms=float(derived.lost_ns[i]) / 1e6,
-                phase=PHASE_NAMES[phase],
-                location=location_between(log.stacks, derived.steps.start_ns[i], derived.steps.end_ns[i]),
-                in_progress=False,
-            )
-            for i, phase in zip(where, phases, strict=True)
-        )
+        return tuple(stalls_over(log, derived, self.samples, source_of_lane(lane)))
 
     def close(self) -> None:
         self.samples.close()
         for log in self.logs:
             log.close()
-
-
-def location_between(stacks: list[dict[str, Any]], start_ns: float, end_ns: float) -> str | None:
-    """`file:line` of the first stack taken in an interval."""
-    for stack in stacks:
-        if start_ns <= stack.get("t", 0) <= end_ns and stack.get("location"):
-            return str(stack["location"])
-    return None
 
 
 def host_facts(manifest: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,273 @@
+"""The product's whole vocabulary of causes: codes, meanings, thresholds with their sources, advice.
+
+The rules, `fwtui findings`, the screen, the reports and the README read this one table. Codes are a contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Cause(NamedTuple):
+    """One named cause."""
+
+    code: str
+    letter: str
+    """For the chart's `why` row."""
+    meaning: str
+    limits: Mapping[str, float]
+    """The thresholds that its rule uses, by name. A `share` is of the lane's time in training steps."""
+    source: str
+    """Where the thresholds come from."""
+    advice: Mapping[str, str]
+    """One line that names the option to change: by framework, `keras+torch` before `keras`; `*` for any other."""
+
+
+CAUSES = (
+    Cause(
+        "input-bound", "D", "the step waits for its data",
+        {"share": 0.25},
+        "an input pipeline that keeps up returns at once (TensorFlow's guide to tf.data performance)",
+        {
+            "torch": "load in parallel: DataLoader(num_workers=2, persistent_workers=True), or read faster",
+            "keras+torch": "load in parallel: pass a DataLoader(num_workers=2, persistent_workers=True) to fit",
+            "keras": "read in parallel: Dataset.interleave or map(num_parallel_calls=tf.data.AUTOTUNE), or cache()",
+            "*": "read in parallel: Dataset.interleave or map(num_parallel_calls=tf.data.AUTOTUNE), or cache()",
+        },
+    ),
+    Cause(
+        "per-sample-transform", "D", "Python code runs for each sample while the step waits",
+        {"share": 0.25, "of_data": 0.5},
+        "as input-bound; half of the stacks of the wait stand in the user's own per-sample code",
+        {
+            "torch": "transform whole batches (collate_fn, or on the batch's tensor), or DataLoader(num_workers=2)",
+            "keras": "batch first and transform with TensorFlow operations: ds.batch(n).map(f, tf.data.AUTOTUNE)",
+            "*": "batch first and transform with TensorFlow operations: ds.batch(n).map(f, tf.data.AUTOTUNE)",
+        },
+    ),
+    Cause(
+        "no-prefetch", "D", "batches are made only when they are asked for, though they could be made meanwhile",
+        {"share": 0.15, "most": 0.5},
+        "below half of the step, making batches beside the training hides the wait whole",
+        {
+            "torch": "load ahead: DataLoader(num_workers=1, prefetch_factor=2, persistent_workers=True)",
+            "keras": "load ahead: end the pipeline with Dataset.prefetch(tf.data.AUTOTUNE)",
+            "*": "load ahead: end the pipeline with Dataset.prefetch(tf.data.AUTOTUNE)",
+        },
+    ),
+    Cause(
+        "worker-startup", "W", "loader workers start anew each epoch",
+        {"share": 0.1, "of_data": 0.5, "starts": 2},
+        "starting a worker costs 10 ms to seconds and buys no sample",
+        {"*": "DataLoader(persistent_workers=True), or num_workers=0 for data in memory"},
+    ),
+    Cause(
+        "slow-transfer", "H", "copies between host and device hold up the step",
+        {"share": 0.15},
+        "a pinned, asynchronous copy overlaps with computing and leaves next to nothing to wait for",
+        {"torch": "DataLoader(pin_memory=True) and .to(device, non_blocking=True)", "*": "Dataset.prefetch_to_device"},
+    ),
+    Cause(
+        "dispatch-bound", "P", "the step consists of many small operations that Python starts one by one",
+        {"share": 0.5, "operations": 150, "us_an_operation": 25.0},
+        "PyTorch starts an operation in 5-10 us on a CPU, its gradient included in 25; TensorFlow eager in 10-50",
+        {
+            "torch": "compute whole batches at once in larger operations, or torch.compile(model)",
+            "keras": "compile(run_eagerly=False): let fit build a graph; jit_compile=True fuses more",
+            "*": "decorate the training step with @tf.function",
+        },
+    ),
+    Cause(
+        "compiled-on-one-side", "K", "the other lane's step is compiled, this one's is not",
+        {"ratio": 1.1},
+        "a lane that is at least a tenth slower",
+        {
+            "torch": "torch.compile(model), or run the other lane eagerly, before comparing frameworks",
+            "keras": "compile(run_eagerly=False, jit_compile=True), or run the other lane eagerly, before comparing",
+            "*": "@tf.function(jit_compile=True), or run the other lane eagerly, before comparing",
+        },
+    ),
+    Cause(
+        "graph-breaks", "B", "the compiled function falls back to Python in the middle",
+        {"breaks": 1},
+        "each break ends a graph: what stands on its two sides is not fused (PyTorch's guide to torch.compile)",
+        {"*": "take the named line out of the compiled function; torch.compile(fullgraph=True) shows each one"},
+    ),
+    Cause(
+        "retracing", "J", "tracing or compiling goes on after the first steps",
+        {"share": 0.05, "traces": 3},
+        "a function with one signature is traced once; one partial batch explains a second trace",
+        {
+            "torch": "torch.compile(dynamic=True), or torch._dynamo.mark_dynamic for the changing dimension",
+            "keras": "one shape for all batches: Dataset.batch(n, drop_remainder=True), or padded_batch",
+            "*": "tf.function(reduce_retracing=True), tensors instead of Python numbers, batches padded to one shape",
+        },
+    ),
+    Cause(
+        "compile-in-timing", "J", "a large part of the whole run is its one-time compilation",
+        {"share": 0.25, "seconds": 1.0},
+        "what is measured over the whole run is then mostly the compiler",
+        {"*": "warm up before timing, or train for longer: fwtui leaves the compilation out of its step times"},
+    ),
+    Cause(
+        "sync-every-step", "S", "the host reads values from the device in every step",
+        {"share": 0.2},
+        "a fifth of the step, in waits and conversions that could be made once in many steps",
+        {
+            "torch": "keep losses as tensors (total += loss.detach()) and call .item() once in many steps",
+            "*": "keep metrics on the device and read them once in many steps; compile(steps_per_execution=…) in Keras",
+        },
+    ),
+    Cause(
+        "slow-callback", "C", "code between the steps (callbacks, logging) takes a large part of the time",
+        {"share": 0.15},
+        "a seventh of the time in which nothing is trained",
+        {
+            "keras": "do the callback's work every N batches or in on_epoch_end, not in on_train_batch_end",
+            "*": "do the line's work every N steps or at the epoch's end, or in a thread of its own",
+        },
+    ),
+    Cause(
+        "per-execution-overhead", "E", "fit's own work around each short execution is a large part of it",
+        {"share": 0.3},
+        "Keras runs callbacks and converts logs once an execution; measured by stacks outside of the native call",
+        {"*": "compile(steps_per_execution=16) makes that many updates a call"},
+    ),
+    Cause(
+        "precision-mismatch", "≠", "the lanes compute in different precision",
+        {"ratio": 1.05},
+        "a named difference; it explains a gap only in the lane that is slower",
+        {
+            "torch": "the same precision on both sides: torch.autocast or set_float32_matmul_precision",
+            "*": "the same precision on both sides: keras.mixed_precision.set_global_policy",
+        },
+    ),
+    Cause(
+        "thread-oversubscription", "T", "more compute threads than cores",
+        {"times_cores": 1.5},
+        "threads that wait for each other at every operation cannot all run (OpenMP spins while it waits)",
+        {
+            "torch": "torch.set_num_threads(cores), and DataLoader workers within the rest",
+            "*": "tf.config.threading.set_intra_op_parallelism_threads(cores)",
+        },
+    ),
+    Cause(
+        "cpu-starved", "U", "the main thread is ready to run and waits for a core",
+        {"share": 0.15},
+        "run-queue delay by the kernel's own count; an idle machine shows under 2 %",
+        {"*": "stop what else runs on this machine, or give the lane cores of its own (--schedule turns)"},
+    ),
+    Cause(
+        "layout-mismatch", "≠", "the lanes lay their images out differently in memory",
+        {"ratio": 1.05},
+        "a named difference; it explains a gap only in the lane that is slower",
+        {
+            "torch": "model.to(memory_format=torch.channels_last), and the batches too",
+            "*": 'keras.config.set_image_data_format("channels_last"), the layout that its CPU kernels want',
+        },
+    ),
+    Cause(
+        "unfused-kernel", "N", "a recurrent layer runs cell by cell instead of as one kernel",
+        {"share": 0.3},
+        "forward and backward together; a fused layer is one operation a sequence",
+        {
+            "torch": "torch.nn.LSTM or GRU over the whole sequence instead of a loop over LSTMCell or GRUCell",
+            "*": "LSTM or GRU(unroll=False, recurrent_dropout=0) instead of RNN(cell)",
+        },
+    ),
+    Cause(
+        "slow-optimizer", "O", "the update takes a large part of the step, by a slow implementation",
+        {"share": 0.3, "of_work": 0.6},
+        "forward and backward cost a multiple of an update that is one fused pass over the weights",
+        {
+            "torch": "Adam(..., fused=True), or foreach=True",
+            "keras+torch": "torch.compile, or a native torch optimizer: Keras updates weight by weight on torch",
+            "*": "call optimizer.apply_gradients inside the @tf.function that computes the gradients",
+        },
+    ),
+    Cause(
+        "backend-wrapper", "K", "Keras's layer over the backend costs more than the backend itself",
+        {"ratio": 1.1},
+        "the same model in the same framework without Keras is at least a tenth faster",
+        {"*": "keras on its tensorflow or jax backend, jit_compile=True, or the native torch module"},
+    ),
+    Cause(
+        "memory-growth", "M", "memory keeps growing while it trains",
+        {"share": 0.03, "bytes": 24e6},
+        "three later quarters of the training, each above the one before; the whole rise in bytes and share",
+        {
+            "torch": "keep numbers, not tensors with their graph: losses.append(loss.item()) or loss.detach()",
+            "*": "do not keep what a step returns; convert it to a number, and clear lists each epoch",
+        },
+    ),
+    Cause(
+        "swap", "M", "the machine swaps",
+        {"bytes": 64e6, "faults_s": 20},
+        "swap in use grows while the lane waits for pages from storage",
+        {"*": "a smaller batch or data set in memory, or more memory"},
+    ),
+    Cause(
+        "gc-pause", "G", "Python's garbage collector stops the step",
+        {"share": 0.08},
+        "collections of the older generations; a usual program spends below 1 %",
+        {"*": "no gc.collect() in the loop; gc.freeze() after start-up, and collect at epoch ends only"},
+    ),
+    Cause(
+        "checkpoint-stall", "Z", "saving the model stops the training",
+        {"share": 0.08},
+        "a twelfth of the time for what can be made once an epoch, or in the background",
+        {
+            "torch": "save less often, or in the background: torch.distributed.checkpoint.async_save",
+            "*": "save less often: ModelCheckpoint(save_freq='epoch', save_weights_only=True)",
+        },
+    ),
+    Cause(
+        "evaluation-stall", "V", "evaluating takes a large part of the time",
+        {"share": 0.25},
+        "of training and evaluation together",
+        {
+            "torch": "evaluate every N epochs, in large batches, under torch.inference_mode()",
+            "keras": "fit(validation_freq=N, validation_batch_size=…, validation_steps=…)",
+            "*": "evaluate every N epochs, in large batches, in a @tf.function",
+        },
+    ),
+    Cause(
+        "gpu-idle", "I", "the GPU waits for the host",
+        {"util": 0.5, "power": 0.4},
+        "NVML's own utilisation; full utilisation at under 40 % of the power limit means small kernels",
+        {"*": "find what the host does meanwhile (phases), then larger batches, torch.compile or jit_compile=True"},
+    ),
+    Cause(
+        "gpu-throttled", "I", "the GPU lowers its clocks",
+        {"share": 0.1},
+        "NVML's clocks-event reasons, in a tenth of the samples",
+        {"*": "see the named reason: cooling, the power limit (nvidia-smi -pl), or the power supply"},
+    ),
+    Cause(
+        "straggler-rank", "R", "one rank is slower than the others, which wait for it",
+        {"ratio": 1.15},
+        "its own time, communication left out, against the median rank's",
+        {"*": "look at the named rank's host: other load, its data shard, thermal limits"},
+    ),
+    Cause(
+        "unequal-work", "≠", "the lanes do not do the same work", {}, "the parity list",
+        {"*": "make the named settings equal, or compare per sample"},
+    ),
+    Cause(
+        "lane-crashed", "!", "the lane ended with an error", {}, "its exit code",
+        {"*": "read the lane's output (key o)"},
+    ),
+    Cause(
+        "lane-hung", "!", "no step for very long", {"seconds": 60, "times_habit": 50},
+        "a minute, and fifty of the lane's own steps",
+        {"*": "look at the line where it stands, and at its output (key o)"},
+    ),
+)  # fmt: skip
+CAUSE = {cause.code: cause for cause in CAUSES}
+
+
+def advice(code: str, framework: str, backend: str | None) -> str:
+    """The line of advice for a framework on its backend."""
+    lines = CAUSE[code].advice
+    return lines.get(f"{framework}+{backend}") or lines.get(framework) or lines["*"]

@@ -1,0 +1,103 @@
+"""What the rules look at: everything that is known of one lane, unknown as None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fwtui.analysis.causes import CAUSE, advice
+from fwtui.analysis.lines import Lines
+from fwtui.analysis.results import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """One lane at one moment."""
+
+    framework: str
+    backend: str | None
+    state: str
+    error: str | None
+    counted: int
+    """Steps in the statistics."""
+    mean_ms: Mapping[str, float]
+    """The mean counted step by phase, stalls included; empty before the first."""
+    median_ms: float | None
+    lost_by: Mapping[str, float] = field(default_factory=dict)
+    """Share of the training time lost in stalls, by cause (a finding's code, or a phase's name)."""
+    stall_lines: Mapping[str, str] = field(default_factory=dict)
+    """Where stalls of a cause were caught, `file:line`."""
+    stalls: int = 0
+    guest: Mapping[str, Any] = field(default_factory=dict)
+    """The guest's facts.json."""
+    eager: bool = False
+    """TensorFlow without a compiled training function."""
+    lines: Lines = field(default_factory=lambda: Lines(()))
+    """Stacks of the counted steps and of evaluation."""
+    thread_lines: Lines = field(default_factory=lambda: Lines(()))
+    """Stacks of the user's code in other threads than the main one."""
+    thread_share: float | None = None
+    """Share of the looks at which the user's code ran in another thread."""
+    training_s: float = 0.0
+    compile_s: float = 0.0
+    late_compile_share: float | None = None
+    evaluation_share: float | None = None
+    loader_start_share: float | None = None
+    """Share of the training time from a loader's start to its first batch, the first start left out."""
+    loader_starts: int = 0
+    run_delay_share: float | None = None
+    host_others_cores: float | None = None
+    """Cores that others used, on average."""
+    threads: float | None = None
+    rss: tuple[float, ...] = ()
+    """Medians of four equal parts of the training, bytes."""
+    swap_growth_bytes: float | None = None
+    major_faults_s: float | None = None
+    gpu_util: float | None = None
+    gpu_power_share: float | None = None
+    throttled: Mapping[str, float] = field(default_factory=dict)
+    """Share of samples by NVML's reason."""
+    compute_data_share: float | None = None
+    """Share of a fused step that its profiler window saw waiting for data."""
+    crash_line: str | None = None
+    hung_line: str | None = None
+
+    @property
+    def total_ms(self) -> float:
+        return sum(self.mean_ms.values())
+
+    def share(self, *phases: str) -> float:
+        """What some phases take of the mean step; 0 before there is one."""
+        total = self.total_ms
+        return sum(self.mean_ms.get(phase, 0.0) for phase in phases) / total if total else 0.0
+
+    def of_step(self, phase: str) -> str:
+        """`1.2 ms of the mean 5.0 ms step (24%)`"""
+        ms = self.mean_ms.get(phase, 0.0)
+        return f"{ms:.3g} ms of the mean {self.total_ms:.3g} ms step ({self.share(phase):.0%})"
+
+    @property
+    def settled(self) -> bool:
+        """Whether there are enough steps to speak of a habit."""
+        return self.counted >= 20 and self.total_ms > 0
+
+
+def finding(
+    code: str,
+    facts: LaneFacts,
+    share: float | None,
+    evidence: str,
+    location: str | None = None,
+    severity: str | None = None,
+) -> Finding:
+    """A finding with its advice; a share from 60 % up is critical."""
+    if severity is None:
+        severity = "critical" if share is not None and share >= 0.6 else "warning"
+    line = advice(code, facts.framework, facts.backend)
+    return Finding(code, severity, share, evidence, location, line, CAUSE[code].letter)
+
+
+def limit(code: str, name: str) -> float:
+    """A threshold of the table."""
+    return CAUSE[code].limits[name]

@@ -1,0 +1,143 @@
+"""What the program's own code does between and around its steps."""
+
+from __future__ import annotations
+
+from fwtui.analysis.lane_facts import LaneFacts, finding, limit
+from fwtui.analysis.lines import Lines, Stack, after_update
+from fwtui.analysis.results import Finding
+
+_SAVING = (
+    "torch/serialization", "torch/distributed/checkpoint", "keras/src/saving", "tf_keras/src/saving",
+    "tensorflow/python/checkpoint", "tensorflow/python/saved_model", "tensorflow/python/training/saving", "safetensors",
+    "keras/src/callbacks/model_checkpoint", "orbax/checkpoint",
+)  # fmt: skip
+_NATIVE_CALL = (
+    "tensorflow/python/eager",
+    "tensorflow/python/util/traceback_utils",
+    "jax/_src",
+    "keras/src/utils/traceback",
+)
+
+
+def saves(stack: Stack) -> bool:
+    """Whether a stack stands in the saving of a model."""
+    return stack.stands_in(*_SAVING)
+
+
+def _training(facts: LaneFacts) -> Lines:
+    return facts.lines.where(lambda stack: stack.phase not in ("evaluation", None))
+
+
+def checkpoint(facts: LaneFacts) -> Finding | None:
+    """Saving, by the stacks that stand in it."""
+    all_lines = facts.lines.where(lambda stack: stack.phase != "evaluation")
+    lines = all_lines.where(saves)
+    share = lines.share_of(all_lines)
+    if not facts.settled or len(lines) < 2 or share < limit("checkpoint-stall", "share"):
+        return None
+    evidence = f"saving the model takes {share:.0%} of the training, by {len(lines)} stacks"
+    return finding("checkpoint-stall", facts, share, evidence, lines.location)
+
+
+def slow_callback(facts: LaneFacts) -> Finding | None:
+    """Code between the steps: in callbacks, after the update in a loop, or in a gap that no hook explains."""
+    if not facts.settled:
+        return None
+    share, lines = _between(facts)
+    if share < limit("slow-callback", "share"):
+        return None
+    ms = share * facts.total_ms
+    top = lines.top()
+    where = f", {top[2]:.0%} of it in {top[1]}()" if top and top[1] != "<module>" else ""
+    evidence = f"code between the steps takes {ms:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%}){where}"
+    return finding("slow-callback", facts, share, evidence, lines.location)
+
+
+def _between(facts: LaneFacts) -> tuple[float, Lines]:
+    """(share of the step in the user's own code between the steps, its stacks)"""
+    callbacks = facts.lines.of("callbacks").where(lambda stack: not saves(stack))
+    whole = facts.lines.of("callbacks")
+    keras = facts.framework == "keras"
+    own = callbacks.where(lambda stack: not keras or _users_callback(stack))
+    share = facts.share("callbacks") * (own.share_of(whole) if len(whole) >= 3 else 0.0 if keras else 1.0)
+    late = after_update(facts.lines).where(lambda stack: not saves(stack))
+    for phase in ("forward", "unexplained"):
+        part, of_phase = late.of(phase), facts.lines.of(phase)
+        if len(part) >= 3:
+            share += facts.share(phase) * part.share_of(of_phase)
+    return share, Lines([*own.stacks, *late.stacks])
+
+
+def _users_callback(stack: Stack) -> bool:
+    """Whether Keras called the user's code: below the line that called `fit` stands another one of the user's."""
+    return len(stack.users) > 1 and stack.stands_in("keras/src/callbacks")
+
+
+def sync(facts: LaneFacts) -> Finding | None:
+    """Values read by the host. JAX computes while its host waits for them: there it says nothing."""
+    share = facts.share("sync")
+    if not facts.settled or share < limit("sync-every-step", "share") or "jax" in (facts.framework, facts.backend):
+        return None
+    evidence = (
+        f"reading values takes {facts.mean_ms['sync']:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%})"
+    )
+    return finding("sync-every-step", facts, share, evidence, facts.lines.of("sync").location)
+
+
+def gc_pause(facts: LaneFacts) -> Finding | None:
+    """Collections of the older generations."""
+    share = facts.share("gc")
+    if not facts.settled or share < limit("gc-pause", "share"):
+        return None
+    lines = facts.lines.of("gc")
+    top = lines.top()
+    evidence = (
+        f"collecting garbage takes {facts.mean_ms['gc']:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%})"
+    )
+    return finding("gc-pause", facts, share, evidence, top[0] if top and top[2] >= 0.5 else None)
+
+
+def evaluation(facts: LaneFacts) -> Finding | None:
+    """Validation against training."""
+    share = facts.evaluation_share
+    if share is None or share < limit("evaluation-stall", "share") or facts.counted < 20:
+        return None
+    evidence = f"evaluation takes {share:.0%} of training and evaluation together"
+    return finding("evaluation-stall", facts, share, evidence, facts.lines.of("evaluation").location)
+
+
+def _in_native_call(stack: Stack) -> bool:
+    """Whether the innermost Python frame is the one that called the compiled step."""
+    return not stack.frames or any(part in stack.frames[0][0] for part in _NATIVE_CALL)
+
+
+def per_execution(facts: LaneFacts) -> Finding | None:
+    """Keras's own Python code around the native call, by its phases and by the stacks in `compute` outside the call."""
+    executions = facts.guest.get("steps_per_execution") or 1
+    if not facts.settled or facts.framework != "keras" or executions != 1 or facts.backend == "torch" or facts.eager:
+        return None
+    compute = facts.lines.of("compute")
+    python = compute.where(
+        lambda stack: (
+            bool(stack.frames)
+            and stack.runs is not False
+            and not any(part in stack.frames[0][0] for part in _NATIVE_CALL)
+        )
+    )
+    callbacks = facts.lines.of("callbacks")
+    own = callbacks.where(lambda stack: not _users_callback(stack))
+    share = facts.share("sync", "unexplained")
+    share += facts.share("callbacks") * (own.share_of(callbacks) if len(callbacks) else 1.0)
+    if len(compute) >= 5:
+        share += facts.share("compute") * python.share_of(compute)
+    if share < limit("per-execution-overhead", "share"):
+        return None
+    evidence = (
+        f"fit's own Python code takes {share * facts.total_ms:.3g} ms of the mean {facts.total_ms:.3g} ms step "
+        f"({share:.0%}) at one step an execution"
+    )
+    place = facts.guest.get("compile_at")
+    return finding("per-execution-overhead", facts, share, evidence, str(place) if place else None)
+
+
+RULES = (checkpoint, slow_callback, sync, gc_pause, evaluation, per_execution)

@@ -1,0 +1,119 @@
+"""Why a step waits for its data."""
+
+from __future__ import annotations
+
+from fwtui.analysis.lane_facts import LaneFacts, finding, limit
+from fwtui.analysis.lines import Lines
+from fwtui.analysis.results import Finding
+
+_LOADING = ("torch/utils/data", "keras/src/trainers/data_adapters", "tensorflow/python/data")
+ENOUGH_STACKS = 3
+
+
+def data_wait(facts: LaneFacts) -> Finding | None:
+    """One finding for the wait: the most exact one that the stacks and the pipeline's set-up allow."""
+    if not facts.settled:
+        return None
+    share, lines = _wait(facts)
+    if share is None:
+        return None
+    if (
+        facts.loader_starts >= limit("worker-startup", "starts")
+        and facts.loader_start_share is not None
+        and facts.loader_start_share >= limit("worker-startup", "share")
+        and facts.loader_start_share >= limit("worker-startup", "of_data") * share
+        and _workers(facts)
+    ):
+        evidence = (
+            f"{facts.loader_starts} starts of {_workers(facts)} workers took "
+            f"{facts.loader_start_share:.0%} of the time, the first left out"
+        )
+        return finding("worker-startup", facts, facts.loader_start_share, evidence, _set_up_at(facts))
+    ms = share * facts.total_ms
+    evidence = f"waiting for data takes {ms:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%})"
+    per_sample = _per_sample(facts, lines)
+    if per_sample is not None and share >= limit("per-sample-transform", "share"):
+        evidence += f"; {per_sample[1]:.0%} of it in Python code called for each sample"
+        return finding("per-sample-transform", facts, share, evidence, per_sample[0])
+    if _prefetches(facts) is False and limit("no-prefetch", "share") <= share < limit("no-prefetch", "most"):
+        return finding("no-prefetch", facts, share, f"{evidence}; nothing is loaded ahead", _set_up_at(facts))
+    if share >= limit("input-bound", "share"):
+        ahead = {True: "; though it loads ahead", False: "; nothing is loaded ahead", None: ""}[_prefetches(facts)]
+        inside = lines.where(lambda stack: stack.stands_in(*_LOADING))
+        location = (inside or lines).location if not facts.thread_lines.stacks else facts.thread_lines.location
+        return finding("input-bound", facts, share, evidence + ahead, location or _set_up_at(facts))
+    return None
+
+
+def _wait(facts: LaneFacts) -> tuple[float | None, Lines]:
+    """(share of the step that waits for data, the stacks in that wait)"""
+    lines = facts.lines.of("data")
+    if "data" in facts.mean_ms:
+        return facts.share("data"), lines
+    if facts.compute_data_share is not None:
+        return facts.compute_data_share * facts.share("compute"), facts.thread_lines
+    if facts.thread_share is not None and facts.framework in ("keras", "tensorflow"):
+        # Without loading ahead the step stands while the pipeline's Python code runs; else only if that never rests.
+        if not _prefetches(facts):
+            return facts.thread_share * facts.share("compute"), facts.thread_lines
+        if facts.thread_share > 0.9:
+            return facts.share("compute") * 0.5, facts.thread_lines
+    return None, lines
+
+
+def _per_sample(facts: LaneFacts, lines: Lines) -> tuple[str, float] | None:
+    """(line, share of the wait) of Python code of the user's that computes for each sample."""
+    if facts.thread_lines.stacks and not lines.where(lambda stack: bool(stack.users)).stacks:
+        pipeline = list(facts.guest.get("pipeline") or ())
+        maps = [i for i, kind in enumerate(pipeline) if "Map" in kind and kind != "FlatMap"]
+        batches = [i for i, kind in enumerate(pipeline) if "Batch" in kind]
+        if maps and batches and maps[0] < batches[0] and "FlatMap" not in pipeline and facts.thread_lines.location:
+            return facts.thread_lines.location, 1.0
+        return None
+    if len(lines) < ENOUGH_STACKS:
+        return None
+    own = lines.where(
+        lambda stack: stack.runs is not False and bool(stack.users) and _called_by_loader(stack.users, stack.frames)
+    )
+    part = own.share_of(lines)
+    location = own.location
+    if part < limit("per-sample-transform", "of_data") or location is None:
+        return None
+    return location, part
+
+
+def _called_by_loader(users: tuple[tuple[str, int, str], ...], frames: tuple[tuple[str, int, str], ...]) -> bool:
+    """Whether the user's innermost frame was called from inside a loader: above it (later in the list) stands one."""
+    at = frames.index(users[-1])
+    return any(part in file for file, _, _ in frames[at:] for part in _LOADING)
+
+
+def _workers(facts: LaneFacts) -> int:
+    return int((facts.guest.get("loader") or {}).get("workers") or 0)
+
+
+def _set_up_at(facts: LaneFacts) -> str | None:
+    place = (facts.guest.get("loader") or {}).get("at") or facts.guest.get("pipeline_at")
+    return str(place) if place else None
+
+
+def _prefetches(facts: LaneFacts) -> bool | None:
+    """Whether batches are made ahead; None: not known."""
+    loader, pipeline = facts.guest.get("loader"), facts.guest.get("pipeline")
+    if loader:
+        return bool(loader.get("workers"))
+    if pipeline:
+        return any("Prefetch" in kind for kind in pipeline)
+    return None
+
+
+def slow_transfer(facts: LaneFacts) -> Finding | None:
+    """Copies to the device."""
+    share = facts.share("transfer")
+    if not facts.settled or share < limit("slow-transfer", "share"):
+        return None
+    evidence = f"copies take {facts.of_step('transfer')}"
+    return finding("slow-transfer", facts, share, evidence, facts.lines.of("transfer").location)
+
+
+RULES = (data_wait, slow_transfer)

@@ -1,0 +1,164 @@
+"""Gathers what the rules look at, from a lane's log, its statistics and the hardware samples."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fwtui.analysis.lane_facts import LaneFacts
+from fwtui.analysis.lines import Lines, stack_of
+from fwtui.recording.code_lines import is_users
+from fwtui.recording.vocabulary import SOURCE_GPU, SOURCE_HOST, source_of_lane
+from fwtui.view.gpu import throttle_names
+from fwtui.view.lane_log import LaneLog
+from fwtui.view.lane_stalls import lost_by_cause, stalls_over
+from fwtui.view.lane_state import LaneState
+from fwtui.view.lane_statistics import LaneStatistics
+from fwtui.view.samples import Samples
+
+if TYPE_CHECKING:
+    from fwtui.view.session import Session
+
+_LEAST_ROWS = 8
+_WARMUP = 0.15
+"""Memory is looked at after this share of the training: buffers are made at first."""
+_GPUS = 16
+_TRACEBACK = re.compile(r'^  File "(.+)", line (\d+)')
+
+
+def lane_facts(session: Session, index: int, at_ns: int, state: LaneState, statistics: LaneStatistics) -> LaneFacts:
+    """One lane's facts at a moment; made anew when its statistics were, or its state changed."""
+    log = session.logs[index]
+    key = (id(statistics), state.state, len(log.facts), session.manifest["lanes"][index].get("error"))
+    known = session.cache.get(("facts", index))
+    if known is not None and known[0] == key:
+        facts: LaneFacts = known[1]
+        return facts
+    facts = _gather(session, index, at_ns, state, statistics)
+    session.cache["facts", index] = (key, facts, statistics)
+    return facts
+
+
+def _gather(session: Session, index: int, at_ns: int, state: LaneState, statistics: LaneStatistics) -> LaneFacts:
+    manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
+    source, guest = source_of_lane(index), log.facts
+    derived = log.derived()
+    first = int(np.argmax(derived.counted)) if derived.counted.any() else 0
+    since = float(derived.steps.start_ns[first]) if len(derived.steps) else float(at_ns)
+    trained_since = float(log.folder.first_step_ns or at_ns)
+    until = min(at_ns, int(derived.steps.end_ns[-1])) if len(derived.steps) else at_ns
+    stalls = [stall for stall in stalls_over(log, derived, samples, source) if stall.end_ns <= at_ns]
+    lost_by, stall_lines = lost_by_cause(stalls, statistics.training_ns)
+    starts, start_ns = log.loader_starts.later_ns(until)
+    evaluation = statistics.evaluation_ns + state.tail_evaluation_ns
+    whole = statistics.training_ns + evaluation
+    threads, thread_share = _threads(log, at_ns)
+    newest = log.stacks.newest(at_ns) if state.state == "hung" else None
+    deep = log.deep(at_ns)
+    return LaneFacts(
+        framework=str(guest.get("framework") or manifest.get("framework") or ""),
+        backend=guest.get("backend"),
+        state=state.state,
+        error=manifest.get("error"),
+        counted=statistics.counted,
+        mean_ms={name: phase.ms for name, phase in statistics.phases.items() if phase is not None},
+        median_ms=statistics.step_ms.median if statistics.step_ms else None,
+        lost_by=lost_by,
+        stall_lines=stall_lines,
+        stalls=len(stalls),
+        guest=guest,
+        eager=_is_eager(log),
+        lines=log.stacks.lines(since, at_ns),
+        thread_lines=threads,
+        thread_share=thread_share,
+        training_s=statistics.training_ns / 1e9,
+        compile_s=log.folder.compile_ns / 1e9,
+        late_compile_share=statistics.late_compile_share,
+        evaluation_share=evaluation / whole if whole else None,
+        loader_start_share=start_ns / statistics.training_ns if starts > 1 and statistics.training_ns else None,
+        loader_starts=starts,
+        run_delay_share=samples.reduce(source, "run_delay_share", until, "mean", trained_since),
+        host_others_cores=_others(samples, len(session.logs), until, trained_since),
+        threads=samples.reduce(source, "threads", until, "max", trained_since),
+        rss=_quarters(samples, source, trained_since, until),
+        swap_growth_bytes=_growth(samples, "swap_used_bytes", trained_since, until),
+        major_faults_s=samples.reduce(source, "major_faults_s", until, "mean", trained_since),
+        gpu_util=samples.reduce(source, "gpu_util", until, "mean", trained_since),
+        gpu_power_share=_power_share(samples, until, trained_since),
+        throttled=_throttled(samples, until, trained_since),
+        compute_data_share=deep.phases.get("data") if deep is not None and deep.phases else None,
+        crash_line=_crash_line(log) if state.state in ("failed", "killed") else None,
+        hung_line=newest.location if newest else None,
+    )
+
+
+def _is_eager(log: LaneLog) -> bool:
+    """TensorFlow whose training step is no compiled function."""
+    if log.facts.get("run_eagerly") and log.facts.get("backend") != "torch":
+        return True
+    return log.facts.get("framework") == "tensorflow" and log.saw("backward_begin") and not log.saw("train_call_begin")
+
+
+def _threads(log: LaneLog, at_ns: int) -> tuple[Lines, float | None]:
+    """(the user's code in other threads, the share of looks at which it ran)"""
+    since = log.folder.first_step_ns or 0
+    rows = [row for row in log.notes.thread_stacks if since <= row["t"] <= at_ns]
+    if len(rows) < 3:
+        return Lines(()), None
+    looks = int(rows[-1].get("looks") or 0) - int(rows[0].get("looks") or 0) + 1
+    moments = len({row["t"] for row in rows})
+    return Lines([stack_of(row, None, "data") for row in rows]), min(1.0, moments / looks) if looks > 0 else None
+
+
+def _others(samples: Samples, lanes: int, until: float, since: float) -> float | None:
+    """Cores that neither lane used, on average."""
+    host = samples.reduce(SOURCE_HOST, "cpu_cores", until, "mean", since)
+    own = [samples.reduce(source_of_lane(i), "cpu_cores", until, "mean", since) for i in range(lanes)]
+    return None if host is None else max(0.0, host - sum(value or 0.0 for value in own))
+
+
+def _quarters(samples: Samples, source: int, since: float, until: float) -> tuple[float, ...]:
+    """Median memory in four equal parts of the training after its warm-up; empty when there are too few rows."""
+    times, values = samples.of(source, "rss_bytes", until)
+    begin = since + _WARMUP * (until - since)
+    fits = (times >= begin) & ~np.isnan(values)
+    if fits.sum() < _LEAST_ROWS:
+        return ()
+    return tuple(float(np.median(part)) for part in np.array_split(values[fits], 4))
+
+
+def _growth(samples: Samples, metric: str, since: float, until: float) -> float | None:
+    times, values = samples.of(SOURCE_HOST, metric, until)
+    values = values[(times >= since) & ~np.isnan(values)]
+    return float(values[-1] - values[0]) if len(values) > 1 else None
+
+
+def _power_share(samples: Samples, until: float, since: float) -> float | None:
+    """Power drawn over the limit, of the first GPU that tells both."""
+    for gpu in range(_GPUS):
+        power = samples.reduce(SOURCE_GPU + gpu, "gpu_power_w", until, "mean", since)
+        limit = samples.reduce(SOURCE_GPU + gpu, "gpu_power_limit_w", until, "mean", since)
+        if power is not None and limit:
+            return power / limit
+    return None
+
+
+def _throttled(samples: Samples, until: float, since: float) -> dict[str, float]:
+    """Share of the samples by reason, over all GPUs."""
+    found: dict[str, float] = {}
+    for gpu in range(_GPUS):
+        times, values = samples.of(SOURCE_GPU + gpu, "gpu_throttle_reasons", until)
+        values = values[(times >= since) & ~np.isnan(values)]
+        for bits, count in zip(*np.unique(values, return_counts=True), strict=True):
+            for name in throttle_names(int(bits)):
+                found[name] = found.get(name, 0.0) + float(count) / len(values)
+    return found
+
+
+def _crash_line(log: LaneLog) -> str | None:
+    """The user's innermost line in the traceback that the program printed last."""
+    lines = [found for line in log.output_tail(80) if (found := _TRACEBACK.match(line)) is not None]
+    users = [found for found in lines if is_users(found[1])]
+    return f"{users[-1][1]}:{users[-1][2]}" if users else None
