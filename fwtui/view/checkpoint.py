@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 NAME = "fold.npz"
 _SOURCES = (
     *("analysis/steps.py", "analysis/step_store.py", "analysis/stalls.py", "analysis/statistics.py"),
-    *("recording/vocabulary.py", "view/columns.py", "view/lane_stacks.py", "view/derived.py", "view/history.py", "view/checkpoint.py"),
+    *(
+        "recording/vocabulary.py",
+        "view/columns.py",
+        "view/lane_stacks.py",
+        "view/derived.py",
+        "view/history.py",
+        "view/checkpoint.py",
+    ),
 )
 _FOLDER = ("first_step_ns", "compile_ns", "last_ns", "_in_window", "_in_communication", "_stepped", "_fetches")
 _DERIVATION = ("settled", "anchor", "steps_seen", "every")

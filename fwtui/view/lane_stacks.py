@@ -29,7 +29,10 @@ class LaneStacks:
 
     def phases(self) -> np.ndarray:
         """(stacks, 2) the time and the phase's number of what is settled; to be kept with a saved fold."""
-        rows = [(time_ns, _NUMBERS.get(stack.phase or "", -1)) for time_ns, stack in zip(self._times, self.stacks, strict=True)]
+        rows = [
+            (time_ns, _NUMBERS.get(stack.phase or "", -1))
+            for time_ns, stack in zip(self._times, self.stacks, strict=True)
+        ]
         return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
     def remember(self, phases: np.ndarray) -> None:

@@ -11,8 +11,9 @@ from fwtui.analysis.lines import Lines, Stack
 from fwtui.analysis.rules_host import saves
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.view import columns as cutting
+from fwtui.view.derived import Derived
 from fwtui.view.frame import Stall
-from fwtui.view.lane_log import Derived, LaneLog
+from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_state import LaneState
 from fwtui.view.samples import Samples
 
