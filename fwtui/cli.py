@@ -1,6 +1,7 @@
 """The command line: finds the command, imports only that one, and turns what goes wrong into one sentence.
 
-Exit codes: 0 all lanes finished; 1 a lane failed; 2 usage; 4 unfair under `--strict`; 130 interrupted.
+Exit codes: 0 all lanes finished; 1 a lane failed; 2 usage; 3 slower, or 5 undecided, under `--fail-if-slower`;
+4 unfair under `--strict`; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ COMMANDS = {
     "replay": "show a recorded run again, at any speed",
     "demo": "show a real comparison that was recorded: no framework needed",
     "report": "write a run's result as text, JSON, CSV, Markdown, HTML or a trace",
+    "compare": "compare the same lanes in two runs; fail when one became slower",
     "runs": "list the recorded runs, or remove some",
     "workloads": "what the built-in lanes can train",
     "doctor": "which interpreters here have which frameworks",

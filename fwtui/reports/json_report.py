@@ -16,7 +16,7 @@ from fwtui.view.frame import Frame, LaneFrame
 
 def report(frame: Frame) -> dict[str, Any]:
     """The report of a run at one moment; `json.dumps` takes it as it is."""
-    value: dict[str, Any] = _plain(
+    value: dict[str, Any] = plain(
         {
             "schema": SCHEMA_VERSION,
             "fwtui": __version__,
@@ -126,14 +126,14 @@ def _lane(lane: LaneFrame) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value in what JSON knows: frozen results as objects, tuples as lists, NaN and infinity as null."""
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "item"):  # numpy's own scalars
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

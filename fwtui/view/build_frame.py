@@ -107,7 +107,8 @@ def _samples_per_step(session: Session, index: int) -> float | None:
     return None
 
 
-def _lane_steps(session: Session, index: int, statistics: LaneStatistics) -> LaneSteps:
+def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> LaneSteps:
+    """What a comparison needs of a lane."""
     log = session.logs[index]
     facts = dict(log.facts)
     plan = log.notes.plan
@@ -137,7 +138,7 @@ def _comparison(session: Session, statistics: list[LaneStatistics], parity: Pari
     """The comparison, made anew only when a lane's statistics or facts were."""
 
     def make() -> Comparison | None:
-        return compare([_lane_steps(session, index, lane) for index, lane in enumerate(statistics)], parity)
+        return compare([lane_steps(session, index, lane) for index, lane in enumerate(statistics)], parity)
 
     key = tuple((id(lane), len(log.facts)) for lane, log in zip(statistics, session.logs, strict=True))
     result: Comparison | None = _cached(session, "comparison", (key, statistics, parity), make)
