@@ -316,7 +316,7 @@ def test_hooks_change_a_torch_program_and_say_so(tmp_path: Path) -> None:
     facts = changed.lane().facts
     assert set(facts["changes"]) == {"torch_compile", "replay_data=4"}
     assert facts["compiled"] is True
-    assert "updates 60" in changed.stderr
+    assert "updates 60" in changed.stdout
 
 
 @pytest.mark.frameworks
@@ -349,7 +349,7 @@ def explain(tmp_path: Path, *argv: str) -> subprocess.Popen[str]:
 @pytest.mark.frameworks
 def test_an_injected_cause_is_found_and_an_interruption_keeps_it(tmp_path: Path) -> None:
     """Keras without its graph: the graph is the first suspect; the rest of the budget is given up by Ctrl-C."""
-    arguments = ("--workload", "regression-mlp", "--lanes", "keras:eager,keras", "--seconds", "6", "--budget", "5m")
+    arguments = ("--workload", "regression-mlp", "--lanes", "keras:eager,keras", "--budget", "5m")
     process = explain(tmp_path, *arguments)
     deadline = time.monotonic() + 180
     found: Explanation | None = None
@@ -366,7 +366,9 @@ def test_an_injected_cause_is_found_and_an_interruption_keeps_it(tmp_path: Path)
     top = found.experiments[0]
     assert (top.factor, top.verdict) == ("graph", "proven"), output
     assert top.share_of_gap is not None
-    assert 0.7 < top.share_of_gap.value < 1.3
+    assert top.share_of_gap.ci95 is not None
+    assert top.share_of_gap.ci95[0] < 1.1
+    assert top.share_of_gap.ci95[1] > 0.9
     report = json.loads((tmp_path / "out.json").read_text())
     causes = report["comparison"]["pairs"][0]["causes"]
     assert any(cause.get("how") == "experiment" and cause["verdict"] == "proven" for cause in causes)

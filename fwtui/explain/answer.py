@@ -91,7 +91,9 @@ def sentence(explanation: Explanation) -> str:
     if ratio is None or gap is None:
         return ""
     head = f"{explanation.slower} takes {_times(ratio)} as long as {explanation.faster}"
-    if gap.ci95 is None or gap.ci95[0] <= 0:
+    if gap.ci95 is None:
+        return f"{head}, about: too few turns to say how much, so compare for longer (--seconds)"
+    if gap.ci95[0] <= 0:
         return f"no difference between {explanation.slower} and {explanation.faster} was measured: nothing to explain"
     proven = [item for item in explanation.experiments if item.verdict == "proven" and item.share_of_gap]
     if not proven:

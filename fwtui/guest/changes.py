@@ -96,17 +96,26 @@ def _torch_compile(text: str, value: str) -> Arm:
                 if self.training and any(parameter.requires_grad for parameter in self.parameters()):
                     restore.pop()()
                     if type(self).__name__ != "OptimizedModule" and getattr(self, "_compiled_call_impl", None) is None:
-                        self.compile()
+                        self._compiled_call_impl = torch.compile(_through(self._call_impl))
                         _tell(text)
                     return self(*args, **kwargs)
                 return original(self, *args, **kwargs)
 
             return __call__
 
-        if hasattr(torch.nn.Module, "compile"):  # from torch 2.2 on
+        if hasattr(torch.nn.Module, "_compiled_call_impl"):  # from torch 2.2 on
             restore.append(agent.patch(torch.nn.Module, "__call__", wrapper))
 
     return arm
+
+
+def _through(call: Any) -> Any:
+    """A frame of our own: Dynamo skips one that is torch's, such as `Sequential.forward`, and all below it."""
+
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return call(*args, **kwargs)
+
+    return inner
 
 
 def _replay_torch(text: str, value: str) -> Arm:
