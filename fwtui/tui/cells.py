@@ -12,9 +12,11 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from fwtui.tui.theme import Theme, cell
+from fwtui.tui.theme import PAPERS, Theme, cell
 
 _BLANK = 32
+_GAP = 8
+"""So many unchanged cells between two changed ones are skipped; fewer are sent again, as a jump costs as much."""
 
 
 class Canvas:
@@ -57,6 +59,15 @@ class Canvas:
         return made
 
 
+def _joined(codes: np.ndarray, styles: np.ndarray) -> np.ndarray:
+    """Styles with each blank in the style of the cell before it, where both have the screen's own paper."""
+    blank = (codes == _BLANK) & (styles % PAPERS == 0)
+    source = np.maximum.accumulate(np.where(blank, 0, np.arange(len(codes))))
+    before = styles[source]
+    result: np.ndarray = np.where(blank & (before % PAPERS == 0), before, styles)
+    return result
+
+
 def _one_cell(letter: str) -> str:
     return letter if letter.isprintable() and not combining(letter) and cell_len(letter) == 1 else "?"
 
@@ -89,9 +100,10 @@ class CellGrid(Widget, can_focus=False):
         regions = []
         for row in rows:
             columns = np.flatnonzero(changed[row])
-            first, last = int(columns[0]), int(columns[-1])
-            regions.append(Region(first, int(row), last - first + 1, 1))
-            self.cells_sent += last - first + 1
+            breaks = np.flatnonzero(np.diff(columns) > _GAP)
+            for first, last in zip(columns[np.append(0, breaks + 1)], columns[np.append(breaks, -1)], strict=True):
+                regions.append(Region(int(first), int(row), int(last - first) + 1, 1))
+                self.cells_sent += int(last - first) + 1
         self._dirty_regions.clear()  # Textual leaves them to grow where render_line is overridden
         self.refresh(*regions)
 
@@ -99,7 +111,7 @@ class CellGrid(Widget, can_focus=False):
         canvas, width = self.canvas, self.size.width
         if y >= canvas.height:
             return Strip.blank(width, self.rich_style)
-        styles = canvas.styles[y]
+        styles = _joined(canvas.codes[y], canvas.styles[y])
         edges = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), canvas.width]
         text, style_of = self.cell_theme.letters(canvas.codes[y]), self.cell_theme.style
         base = self.rich_style

@@ -26,6 +26,8 @@ class Pace:
         self.frames = 0
         self.skipped = 0
         self._last_key_s = float("-inf")
+        self._told_s = float("-inf")
+        self._told: tuple[float, float, float] | None = None
         self._marks: deque[tuple[float, float, int, int]] = deque(maxlen=64)
 
     def key(self) -> None:
@@ -57,6 +59,13 @@ class Pace:
         """A frame was drawn."""
         self.frames += 1
         self._marks.append((time.monotonic(), time.process_time(), self.bytes_out, self.frames))
+
+    def cost_now_and_then(self) -> tuple[float, float, float] | None:
+        """The cost as of a second ago at most: a figure that changes with each frame cannot be read."""
+        now = time.monotonic()
+        if now - self._told_s >= 1.0:
+            self._told_s, self._told = now, self.cost()
+        return self._told
 
     def cost(self) -> tuple[float, float, float] | None:
         """(share of a core, bytes a second, frames a second) over the last seconds; None before there are any."""

@@ -49,35 +49,45 @@ def phases_over_time(canvas: Canvas, row: int, column: int, height: int, window:
         canvas.put(row, place, "■ ", phase.name)
         place = canvas.put(row, place + 2, phase.short, "dim") + 2
     row += 1
-    edges = np.rint(np.cumsum(np.nan_to_num(shares), axis=1) * height * 8).astype(int)
-    for line in range(height):
-        low, high = (height - 1 - line) * 8, (height - line) * 8
-        for x in np.flatnonzero(known):
-            if column + x >= canvas.width - 1:
-                break
-            stack_cell(canvas, row + line, column + int(x), edges[x], low, high)
+    places = np.flatnonzero(known[: max(0, canvas.width - column - 1)])
+    stack(canvas, row, column, height, places, shares[places])
     canvas.right(row, column - 1, "100 %", "dim")
     return row + height
 
 
-def stack_cell(canvas: Canvas, row: int, column: int, edges: np.ndarray, low: int, high: int) -> None:
-    """One cell of a stacked column: its two largest parts, the lower one as a block on the upper one's colour."""
-    parts = np.diff(np.clip(edges, low, high), prepend=low)
-    filled = np.flatnonzero(parts)
-    if not len(filled):
+_INKS = np.array([cell(phase.name) for phase in PHASES], dtype=np.uint16)
+_ON_PAPER = np.array([cell("onphase", phase.name) - cell("onphase") for phase in PHASES], dtype=np.uint16)
+_BLOCK_CODES = np.array([ord(letter) for letter in BLOCKS], dtype=np.uint32)
+
+
+def stack(canvas: Canvas, row: int, column: int, height: int, places: np.ndarray, shares: np.ndarray) -> None:
+    """Stacked columns of `height` rows at some places: a cell shows its two largest parts, one on the other's colour.
+
+    Args:
+        canvas: what is drawn on.
+        row: the topmost row.
+        column: where place 0 is.
+        height: rows.
+        places: (n,) columns.
+        shares: (n, phases) of each column, from the bottom.
+    """
+    if not len(places):
         return
-    two = np.sort(filled[np.argsort(parts[filled])[-2:]])
-    below = int(two[0])
-    eighths = int(parts[: below + 1].sum()) if len(two) > 1 else 8
-    upper = PHASES[int(two[-1])].name
-    if not 0 <= row < canvas.height or not 0 <= column < canvas.width:
-        return
-    if len(two) == 1:
-        canvas.codes[row, column] = ord(" ")
-        canvas.styles[row, column] = cell("onphase", upper)
-        return
-    canvas.codes[row, column] = ord(BLOCKS[min(8, max(1, eighths))])
-    canvas.styles[row, column] = cell(PHASES[below].name, upper)
+    edges = np.rint(np.cumsum(shares, axis=1) * height * 8)
+    number = np.arange(len(places))
+    for line in range(height):
+        low, high = (height - 1 - line) * 8, (height - line) * 8
+        parts = np.diff(np.clip(edges, low, high), prepend=low, axis=1)
+        order = np.argsort(parts, axis=1)
+        first, second = order[:, -1], order[:, -2]
+        alone = parts[number, second] == 0
+        below, above = np.minimum(first, second), np.maximum(first, second)
+        eighths = np.clip(np.cumsum(parts, axis=1)[number, below], 1, 8).astype(int)
+        filled = parts[number, first] > 0
+        at = places[filled] + column
+        canvas.codes[row + line, at] = np.where(alone, ord(" "), _BLOCK_CODES[eighths])[filled]
+        inks = np.where(alone, cell("onphase"), _INKS[below])
+        canvas.styles[row + line, at] = (inks + _ON_PAPER[np.where(alone, first, above)])[filled]
 
 
 def metric_over_time(

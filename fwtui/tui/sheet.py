@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 
 from fwtui.tui.cells import Canvas, CellGrid
+from fwtui.tui.compositor import TightScreen
 from fwtui.tui.footer import FooterLine
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 400
 
 
-class SheetScreen(Screen[None]):
+class SheetScreen(TightScreen):
     """Subclasses draw the sheet; it scrolls where the screen is too low for it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

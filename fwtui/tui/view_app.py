@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from fwtui.tui import chart, commands, palettes, ranking
 from fwtui.tui.cells import Canvas, CellGrid
+from fwtui.tui.compositor import TightScreen
 from fwtui.tui.config import Config
 from fwtui.tui.footer import FooterLine
 from fwtui.tui.lane_pane import LanePane, PaneData, chart_cells, rows_of
@@ -95,6 +96,9 @@ class ViewApp(App[str]):
         self._drawn: tuple[int, tuple[int, int]] | None = None
         self._redraw = True
         self.frame: Frame = session.frame(self._newest_ns())
+
+    def get_default_screen(self) -> Screen[None]:
+        return TightScreen(id="_default")
 
     def compose(self) -> ComposeResult:
         yield CellGrid(self.cell_theme, id="ranking")
@@ -251,7 +255,7 @@ class ViewApp(App[str]):
 
     def cost_words(self) -> str:
         """What the screen itself takes of the machine."""
-        cost = self.pace.cost()
+        cost = self.pace.cost_now_and_then()
         if cost is None:
             return ""
         cpu, sent, fps = cost

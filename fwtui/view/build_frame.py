@@ -35,8 +35,8 @@ def build(session: Session, at_ns: int) -> Frame:
         lane_statistics(session, index, at_ns, states[index].state in ENDED_STATES)
         for index in range(len(session.logs))
     ]
-    comparison = _comparison(session, statistics, loss_parity(session, at_ns))
-    ranking, ratios = _ranking(session, statistics)
+    comparison = _comparison(session, statistics, loss_parity(session, at_ns), at_ns)
+    ranking, ratios = _ranking(session, statistics, at_ns)
     facts = [lane_facts(session, index, at_ns, states[index], statistics[index]) for index in range(len(states))]
     findings = find_all(facts, comparison)
     lanes = tuple(
@@ -127,28 +127,45 @@ def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> Lane
     )
 
 
-def _cached(session: Session, name: str, key: Any, make: Any) -> Any:
+_COMPARE_NS, _COMPARE_SHARE, _COMPARE_MOST_NS = 1e9, 0.1, 15e9
+"""While a run goes on, lanes are compared anew after this much time, or this share of the run; intervals are costly."""
+
+
+def _cached(session: Session, name: str, shape: Any, key: Any, at_ns: int, make: Any) -> Any:
+    """A value that is kept while its key stays, and for a while as long as at least its shape does."""
     known = session.cache.get(name)
-    if known is None or known[0] != key:
-        known = session.cache[name] = (key, make())
-    return known[1]
+    if known is not None:
+        old_shape, old_key, made_ns, value = known
+        age = min(_COMPARE_MOST_NS, max(_COMPARE_NS, _COMPARE_SHARE * (at_ns - session.start_ns)))
+        over = not session.live and at_ns >= session.newest_ns
+        if old_key == key or (old_shape == shape and 0 <= at_ns - made_ns < age and not over):
+            return value
+    value = make()
+    session.cache[name] = (shape, key, at_ns, value)
+    return value
 
 
-def _comparison(session: Session, statistics: list[LaneStatistics], parity: Parity | None) -> Comparison | None:
+def _comparison(
+    session: Session, statistics: list[LaneStatistics], parity: Parity | None, at_ns: int
+) -> Comparison | None:
     """The comparison, made anew only when a lane's statistics or facts were."""
 
     def make() -> Comparison | None:
         return compare([lane_steps(session, index, lane) for index, lane in enumerate(statistics)], parity)
 
-    key = tuple((id(lane), len(log.facts)) for lane, log in zip(statistics, session.logs, strict=True))
-    result: Comparison | None = _cached(session, "comparison", (key, statistics, parity), make)
+    key = [id(lane) for lane in statistics]
+    shape = [
+        (len(log.facts), lane.step_ms is not None, len(lane.lane_ms) > 1000)
+        for lane, log in zip(statistics, session.logs, strict=True)
+    ]
+    result: Comparison | None = _cached(session, "comparison", shape, (shape, key, statistics, parity), at_ns, make)
     return result
 
 
 Ranked = dict[int, tuple[float, tuple[float, float] | None]]
 
 
-def _ranking(session: Session, statistics: list[LaneStatistics]) -> tuple[tuple[int, ...], Ranked]:
+def _ranking(session: Session, statistics: list[LaneStatistics], at_ns: int) -> tuple[tuple[int, ...], Ranked]:
     """(lanes by time per sample, ratio of each to the fastest with its interval)."""
     speed: dict[int, float] = {}
     samples = {index: _samples_per_step(session, index) for index in range(len(statistics))}
@@ -171,7 +188,8 @@ def _ranking(session: Session, statistics: list[LaneStatistics]) -> tuple[tuple[
                 ratios[index] = (measured.value, measured.ci95)
         return ratios
 
-    result: Ranked = _cached(session, "ranking", (order, [id(lane) for lane in statistics], statistics), make)
+    shape = (order, sorted(speed))
+    result: Ranked = _cached(session, "ranking", shape, ([id(lane) for lane in statistics], statistics), at_ns, make)
     return order, result
 
 

@@ -64,6 +64,18 @@ def swelled_phase(derived: Derived, stalled: np.ndarray) -> np.ndarray:
     return result
 
 
+def joined(before: Columns, after: Columns) -> Columns:
+    """The slots of one, then those of the other."""
+    return Columns(
+        *(np.concatenate((getattr(before, name), getattr(after, name))) for name in Columns.__dataclass_fields__)
+    )
+
+
+def part(columns: Columns, first: int, last: int) -> Columns:
+    """Some of the slots, in memory of their own."""
+    return Columns(*(getattr(columns, name)[first:last].copy() for name in Columns.__dataclass_fields__))
+
+
 def cut(
     derived: Derived,
     start_ns: int,

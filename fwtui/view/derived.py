@@ -15,7 +15,7 @@ from fwtui.recording.vocabulary import PHASE_INDEX
 
 SETTLED = 3000
 """Steps after which the end of warm-up is settled."""
-_CONTEXT = 2 * HISTORY // CHUNK
+_CONTEXT = HISTORY // CHUNK + 1
 """Chunks of eligible steps that are looked at again before the first one that may still change."""
 
 
@@ -96,6 +96,11 @@ class Derivation:
             flags = self.flags.arrays()
             self._known = Derived(Steps(**self._store.arrays()), **flags, every=self.every)
         return self._known
+
+    @property
+    def settled_ns(self) -> int:
+        """Steps that ended before this moment will not be judged otherwise."""
+        return int(self._store["end_ns"][self.settled - 1]) if 0 < self.settled <= len(self._store) else 0
 
     def forget(self) -> None:
         """The store's rows were changed."""

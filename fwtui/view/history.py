@@ -197,10 +197,7 @@ class History:
 
     def joined(self, recent: Columns, start_ns: int, slot_ns: float, first: int, old: int) -> Columns:
         """`old` slots of the summary and the recent ones after them."""
-        before = self.columns(start_ns, slot_ns, first, old)
-        return Columns(
-            *(np.concatenate((getattr(before, name), getattr(recent, name))) for name in Columns.__dataclass_fields__)
-        )
+        return cutting.joined(self.columns(start_ns, slot_ns, first, old), recent)
 
     def columns(self, start_ns: int, slot_ns: float, first: int, count: int) -> Columns:
         """Columns of the summarised part: slots that lie after it are empty."""

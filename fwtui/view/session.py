@@ -159,7 +159,18 @@ class Session:
         spawn = manifest.get("started_ns")
         first_step = log.folder.first_step_ns or manifest.get("ended_ns") or at_ns or self.newest_ns
         old = log.history.slots_before(self.start_ns, slot_ns, first, count)
-        made = cutting.cut(derived, self.start_ns, slot_ns, first + old, count - old, spawn, float(first_step))
+        key = ("columns", lane, slot_ns)
+        known: tuple[int, int, Columns | None] = self.cache.get(key) or (0, 0, None)
+        same = 0  # slots whose steps are settled stay as they were
+        if known[2] is not None and known[0] <= first + old < known[1]:
+            same = min(known[1], first + count) - (first + old)
+        begin = first + old + same
+        made = cutting.cut(derived, self.start_ns, slot_ns, begin, first + count - begin, spawn, float(first_step))
+        if same and known[2] is not None:
+            place = first + old - known[0]
+            made = cutting.joined(cutting.part(known[2], place, place + same), made)
+        settled = int((log.derivation.settled_ns - self.start_ns) // slot_ns)
+        self.cache[key] = (first + old, min(settled, first + count), cutting.part(made, 0, count - old))
         return log.history.joined(made, self.start_ns, slot_ns, first, old) if old else made
 
     def series(self, lane: int | None, metric: str, slot_ns: float, first: int, count: int) -> np.ndarray:
