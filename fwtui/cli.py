@@ -31,6 +31,7 @@ COMMANDS = {
     "compare": "compare the same lanes in two runs; fail when one became slower",
     "runs": "list the recorded runs, or remove some",
     "workloads": "what the built-in lanes can train",
+    "findings": "every cause it can name, with its threshold and advice",
     "doctor": "which interpreters here have which frameworks",
     "stream": "send a run over a pipe: the far end of `fwtui attach user@host`",
     "completion": "a script that completes commands, options and runs in your shell",

@@ -1,0 +1,184 @@
+"""Each cause is named from its own facts, with its line, and not from its clean twin's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fwtui.analysis.causes import CAUSES, advice
+from fwtui.analysis.findings import find, find_all
+from fwtui.analysis.lane_facts import LaneFacts
+from fwtui.analysis.lines import Lines, Stack, after_update
+
+HEALTHY = {"data": 0.2, "forward": 3.0, "backward": 5.0, "optimizer": 1.0, "callbacks": 0.1, "gc": 0.0}
+TORCH = "/v/site-packages/torch/"
+
+
+def stack(phase: str, *frames: tuple[str, int, str], runs: bool = True) -> Stack:
+    """A stack, innermost frame first; files without `site-packages` are the user's."""
+    users = [frame for frame in frames if "site-packages" not in frame[0]]
+    place = f"{users[0][0]}:{users[0][1]}" if users else None
+    name = users[0][2] if users else None
+    return Stack(0, 1e7, phase, place, name, frames, runs, tuple(reversed(users)))
+
+
+def lane(**values: Any) -> LaneFacts:
+    """A healthy torch lane, but for some values."""
+    healthy = LaneFacts("torch", None, "finished", None, 200, HEALTHY, 9.3, guest={"cores": 2}, training_s=2.0)
+    return replace(healthy, **values)
+
+
+def keras(**values: Any) -> LaneFacts:
+    steps = {"compute": 9.0, "sync": 0.2, "callbacks": 0.1}
+    return replace(lane(), **{"framework": "keras", "backend": "tensorflow", "mean_ms": steps, **values})
+
+
+def phases(**ms: float) -> dict[str, float]:
+    return {**HEALTHY, **ms}
+
+
+def lines(*stacks: Stack) -> Lines:
+    return Lines([one for one in stacks for _ in range(4)])
+
+
+FETCH = (TORCH + "utils/data/_utils/fetch.py", 54, "fetch")
+LOOP = ("train.py", 40, "main")
+LOADER = {"workers": 0, "at": "train.py:9"}
+STARTED = {"workers": 2, "at": "train.py:9"}
+
+CASES = {
+    "input-bound": (
+        lane(
+            mean_ms=phases(data=20.0),
+            guest={"loader": LOADER},
+            lines=lines(stack("data", ("read.py", 7, "__getitem__"), FETCH, LOOP, runs=False)),
+        ),
+        "read.py:7",
+    ),
+    "per-sample-transform": (
+        lane(mean_ms=phases(data=20.0), lines=lines(stack("data", ("crop.py", 3, "crop"), FETCH, LOOP))),
+        "crop.py:3",
+    ),
+    "no-prefetch": (
+        lane(mean_ms=phases(data=3.0), guest={"loader": LOADER}, lines=lines(stack("data", FETCH, LOOP))),
+        "train.py:9",
+    ),
+    "worker-startup": (
+        lane(
+            mean_ms=phases(data=3.0),
+            guest={"loader": STARTED},
+            loader_starts=5,
+            loader_start_share=0.2,
+            lines=lines(stack("data", LOOP)),
+        ),
+        "train.py:9",
+    ),
+    "slow-transfer": (lane(mean_ms=phases(transfer=4.0), lines=lines(stack("transfer", LOOP))), "train.py:40"),
+    "slow-callback": (
+        lane(mean_ms=phases(callbacks=4.0), lines=lines(stack("callbacks", ("log.py", 5, "log"), LOOP))),
+        "log.py:5",
+    ),
+    "sync-every-step": (lane(mean_ms=phases(sync=4.0), lines=lines(stack("sync", LOOP))), "train.py:40"),
+    "gc-pause": (lane(mean_ms=phases(gc=4.0), lines=lines(stack("gc", LOOP))), "train.py:40"),
+    "checkpoint-stall": (
+        lane(
+            mean_ms=phases(callbacks=1.0),
+            lines=Lines(
+                [stack("callbacks", (TORCH + "serialization.py", 1, "save"), LOOP)] * 3 + [stack("forward")] * 9
+            ),
+        ),
+        "train.py:40",
+    ),
+    "evaluation-stall": (lane(evaluation_share=0.5, lines=lines(stack("evaluation", LOOP))), "train.py:40"),
+    "slow-optimizer": (
+        lane(mean_ms=phases(optimizer=8.0), guest={"optimizer_impl": "loop", "optimizer_at": "train.py:5"}),
+        "train.py:5",
+    ),
+    "dispatch-bound": (lane(guest={"grad_nodes": 600}, lines=lines(stack("forward", LOOP))), "train.py:40"),
+    "unfused-kernel": (lane(guest={"unfused_layers": ["LSTMCell"], "unfused_at": "net.py:4"}), "net.py:4"),
+    "graph-breaks": (lane(guest={"graph_breaks": [{"at": "net.py:8", "reason": "item()", "count": 1}]}), "net.py:8"),
+    "retracing": (
+        lane(late_compile_share=0.3, guest={"retraces": [{"at": "train.py:7", "count": 9}], "retrace_count": 9}),
+        "train.py:7",
+    ),
+    "compile-in-timing": (lane(compile_s=5.0), None),
+    "per-execution-overhead": (
+        keras(mean_ms={"compute": 0.3, "sync": 0.1, "callbacks": 0.1}, guest={"compile_at": "fit.py:3"}),
+        "fit.py:3",
+    ),
+    "thread-oversubscription": (
+        lane(guest={"threads": {"intra": 16}, "cores": 2, "threads_at": "train.py:2"}),
+        "train.py:2",
+    ),
+    "cpu-starved": (lane(run_delay_share=0.5), None),
+    "memory-growth": (lane(rss=(1e9, 1.1e9, 1.2e9, 1.3e9)), None),
+    "swap": (lane(swap_growth_bytes=1e9, major_faults_s=400.0), None),
+    "gpu-idle": (lane(gpu_util=0.2, guest={"device": "cuda:0"}), None),
+    "gpu-throttled": (lane(throttled={"power cap": 0.4}), None),
+    "lane-crashed": (lane(state="failed", error="ValueError: no", crash_line="train.py:3"), "train.py:3"),
+    "lane-hung": (lane(state="hung", hung_line="train.py:3"), "train.py:3"),
+}
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_a_cause_is_named_first_at_its_line(code: str) -> None:
+    facts, place = CASES[code]
+    found = find(facts)
+    assert (found[0].code, found[0].location) == (code, place)
+    assert found[0].advice == advice(code, facts.framework, facts.backend)
+
+
+@pytest.mark.parametrize("facts", [lane(), keras(), lane(counted=0, mean_ms={}, median_ms=None)])
+def test_a_healthy_lane_has_no_finding(facts: LaneFacts) -> None:
+    assert find(facts) == ()
+
+
+def test_too_few_steps_name_nothing() -> None:
+    assert find(lane(counted=10, mean_ms=phases(data=50.0))) == ()
+
+
+PAIRS = {
+    "compiled-on-one-side": ({"compiled": False}, {"compiled": True}),
+    "precision-mismatch": ({"dtype": "float64"}, {"dtype": "float32"}),
+    "layout-mismatch": ({"layout": "nchw"}, {"layout": "nhwc"}),
+}
+
+
+@pytest.mark.parametrize("code", PAIRS)
+def test_a_pair_shows_what_the_slower_lane_lacks(code: str) -> None:
+    slow, fast = PAIRS[code]
+    first, second = find_all([lane(median_ms=20.0, guest=slow), lane(median_ms=9.0, guest=fast)], None)
+    assert [one.code for one in first] == [code]
+    assert second == ()
+
+
+def test_keras_on_a_backend_is_held_against_the_backend() -> None:
+    wrapped = lane(framework="keras", backend="torch", median_ms=20.0, guest={"parameters": 5})
+    plain = lane(guest={"parameters": 5})
+    assert [one.code for one in find_all([wrapped, plain], None)[0]] == ["backend-wrapper"]
+
+
+def test_a_lane_that_prefetches_is_not_told_to() -> None:
+    waits = {"data": 9.0, "compute": 9.0}
+    facts = replace(keras(mean_ms=waits), framework="tensorflow", backend=None)
+    ahead = replace(facts, guest={"pipeline": ["TensorSlice", "Batch", "Prefetch"]})
+    behind = replace(facts, guest={"pipeline": ["TensorSlice", "Batch"]}, mean_ms={"data": 8.0, "compute": 9.0})
+    assert find(ahead)[0].code == "input-bound"
+    assert "prefetch" not in find(ahead)[0].advice
+    assert find(behind)[0].code == "no-prefetch"
+    assert "prefetch" in find(behind)[0].advice
+
+
+def test_what_stands_below_the_update_runs_after_it() -> None:
+    update = stack("optimizer", (TORCH + "optim/adam.py", 1, "step"), ("train.py", 12, "main"))
+    late = stack("forward", ("train.py", 3, "log"), ("train.py", 13, "main"))
+    early = stack("forward", ("train.py", 5, "net"), ("train.py", 10, "main"))
+    assert after_update(Lines([update, late, early])).stacks == [late]
+
+
+def test_the_table_is_whole() -> None:
+    known = set(CASES) | set(PAIRS) | {"backend-wrapper", "straggler-rank", "unequal-work"}
+    assert {cause.code for cause in CAUSES} == known
+    assert all("*" in cause.advice or len(cause.advice) > 1 for cause in CAUSES)
