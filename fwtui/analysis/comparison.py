@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,29 +10,12 @@ from typing import Any
 import numpy as np
 
 from fwtui.analysis import gap
-from fwtui.analysis.bootstrap import Blocks
+from fwtui.analysis.bootstrap import MIN_BLOCKS, Blocks
 from fwtui.analysis.numeric_parity import unequal_losses
-from fwtui.analysis.results import Comparison, Finding, Pair, Parity, ParityItem, UnfairReason
-from fwtui.analysis.statistics import verdict
-
-PARITY = (
-    ("batch_size", "batch size", True),
-    ("updates_per_epoch", "optimizer updates per epoch", True),
-    ("samples_per_epoch", "samples per epoch", True),
-    ("parameters", "parameters", True),
-    ("trainable_parameters", "trainable parameters", True),
-    ("dtype", "dtype", True),
-    ("optimizer.name", "optimizer", True),
-    ("optimizer.learning_rate", "learning rate", True),
-    ("optimizer.epsilon", "optimizer's epsilon", False),
-    ("loss", "loss", False),
-    ("device_kind", "device", True),
-    ("threads.intra", "threads", False),
-    ("compiled", "compiled", False),
-    ("jit_compile", "XLA", False),
-    ("steps_per_execution", "steps per execution", False),
-)
-"""(fact, name on screen, whether a difference makes the comparison unfair)."""
+from fwtui.analysis.parity import can_be_scaled, parity_list, unfair_reasons
+from fwtui.analysis.ratio import Ratio, ratio
+from fwtui.analysis.results import Alternative, Comparison, Finding, Pair, Parity
+from fwtui.analysis.statistics import UNDECIDED_HALF_WIDTH, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +33,8 @@ class LaneSteps:
     """(counted, phases) what each step is made of, per update."""
     samples_per_step: float | None
     facts: Mapping[str, Any]
-
-
-def _fact(facts: Mapping[str, Any], path: str) -> Any:
-    value: Any = facts
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def _same(values: Sequence[Any]) -> bool:
-    if all(isinstance(value, (int, float)) for value in values):
-        return all(np.isclose(float(value), float(values[0]), rtol=1e-5, atol=0.0) for value in values)
-    return all(str(value).lower() == str(values[0]).lower() for value in values)
-
-
-def parity_list(lanes: Sequence[LaneSteps]) -> tuple[ParityItem, ...]:
-    """What was compared before any verdict; an item of which no lane knows anything is left out."""
-    items = []
-    for path, name, fatal in PARITY:
-        values = [_fact(lane.facts, path) for lane in lanes]
-        known = [value for value in values if value is not None]
-        if not known:
-            continue
-        equal = _same(values) if len(known) == len(values) else None
-        shown = tuple(
-            (lane.name, "n/a" if value is None else value if isinstance(value, str) else json.dumps(value))
-            for lane, value in zip(lanes, values, strict=True)
-        )
-        items.append(ParityItem(name, shown, equal, fatal))
-    return tuple(items)
+    compiling_share: float | None = None
+    """Share of the steps of the later half in which something was traced or compiled."""
 
 
 def _scale(lane: LaneSteps, baseline: LaneSteps) -> float:
@@ -89,40 +44,89 @@ def _scale(lane: LaneSteps, baseline: LaneSteps) -> float:
     return 1.0
 
 
-def compare(lanes: Sequence[LaneSteps], parity: Parity | None = None) -> Comparison | None:
-    """All lanes against the first one; None with fewer than two lanes."""
+def compare(
+    lanes: Sequence[LaneSteps], parity: Parity | None = None, disturbance: str | None = None
+) -> Comparison | None:
+    """All lanes against the first one; None with fewer than two lanes.
+
+    Args:
+        lanes: the baseline first.
+        parity: whether they computed the same losses.
+        disturbance: what else used the machine, in words, to be named where nothing can be decided.
+    """
     if len(lanes) < 2:
         return None
-    baseline = lanes[0]
-    items = parity_list(lanes)
-    reasons = tuple(
-        UnfairReason(item.name.replace(" ", "-"), ", ".join(f"{lane}: {value}" for lane, value in item.values))
-        for item in items
-        if item.fatal and item.equal is False
-    )
-    reasons += unequal_losses(parity)
-    pairs = []
-    for lane in lanes[1:]:
-        scale = _scale(lane, baseline)
-        blocks = blocks_of(lane, baseline)
-        made_of = gap.split(lane.step_ms * scale, lane.phases_ms * scale, baseline.step_ms, baseline.phases_ms, blocks)
-        if made_of is None:
-            pairs.append(Pair(lane.name, None, None, "undecided", None, reason="too few steady steps"))
-            continue
-        interval = made_of.ratio.ci95
-        word = "unfair" if reasons else verdict(interval)
-        why = None
-        if word == "undecided":
-            why = "too few turns yet" if interval is None else "the interval is wider than ±10 %"
-        pairs.append(
-            Pair(lane.name, made_of.ratio.value, interval, word, made_of.ms, made_of.causes, why, made_of.ci95)
+    items = parity_list([(lane.name, lane.facts) for lane in lanes])
+    unequal = unequal_losses(parity)
+    reasons = unfair_reasons(items) + unequal
+    alike = can_be_scaled(items) and not unequal
+    pairs = tuple(_pair(lane, lanes[0], bool(reasons), alike, disturbance) for lane in lanes[1:])
+    return Comparison(lanes[0].name, not reasons, reasons, items, parity, pairs)
+
+
+def _pair(lane: LaneSteps, baseline: LaneSteps, unfair: bool, alike: bool, disturbance: str | None) -> Pair:
+    scale = _scale(lane, baseline)
+    blocks = Blocks(lane.block, lane.end_ns, baseline.block, baseline.end_ns)
+    made_of = gap.split(lane.step_ms * scale, lane.phases_ms * scale, baseline.step_ms, baseline.phases_ms, blocks)
+    if made_of is None:
+        return Pair(lane.name, None, None, "unfair" if unfair else "undecided", None, reason=_few(lane, baseline))
+    measured = made_of.ratio
+    if unfair:
+        alternatives = _alternatives(lane, baseline, blocks) if alike else ()
+        return Pair(
+            lane.name,
+            measured.value,
+            measured.ci95,
+            "unfair",
+            made_of.ms,
+            made_of.causes,
+            gap_ci95=made_of.ci95,
+            alternatives=alternatives,
         )
-    return Comparison(baseline.name, not reasons, reasons, items, parity, tuple(pairs))
+    why = _why_undecided(lane, baseline, measured, blocks, disturbance)
+    word = "undecided" if why else verdict(measured.ci95)
+    return Pair(lane.name, measured.value, measured.ci95, word, made_of.ms, made_of.causes, why, made_of.ci95)
 
 
-def blocks_of(lane: LaneSteps, baseline: LaneSteps) -> Blocks:
-    """The blocks of two lanes, paired by time."""
-    return Blocks(lane.block, lane.end_ns, baseline.block, baseline.end_ns)
+def _few(*lanes: LaneSteps) -> str:
+    words = [f"{lane.name} has no steady step yet" for lane in lanes if not len(lane.step_ms)]
+    return " and ".join(words) or "a step takes no time"
+
+
+MOST_COMPILING = 0.2
+"""A lane in which more of the later steps than this were traced or compiled has no steady state."""
+
+
+def _why_undecided(
+    lane: LaneSteps, baseline: LaneSteps, measured: Ratio, blocks: Blocks, disturbance: str | None
+) -> str | None:
+    """In words why a ratio decides nothing; None when it decides."""
+    for one in (lane, baseline):
+        if one.compiling_share is not None and one.compiling_share > MOST_COMPILING:
+            return f"{one.name} never gets steady: {one.compiling_share:.0%} of its later steps are traced or compiled"
+    if measured.ci95 is None:
+        return f"too few turns yet ({blocks.count} pairs of blocks with steady steps, {MIN_BLOCKS} are needed)"
+    if measured.drift is not None:
+        return f"it is not steady: the ratio moved by {math.expm1(measured.drift):+.0%} over the run"
+    if verdict(measured.ci95) == "undecided":
+        low, high = measured.ci95
+        half = (high - low) / (high + low)
+        why = f"the interval reaches ±{half:.0%}, farther than ±{UNDECIDED_HALF_WIDTH:.0%}"
+        return f"{why}; {disturbance}" if disturbance else why
+    return None
+
+
+def _alternatives(lane: LaneSteps, baseline: LaneSteps, blocks: Blocks) -> tuple[Alternative, ...]:
+    """Per update, and per sample where the batch sizes are known: both are fair to unequal batches."""
+    scales = {"per-update": 1.0}
+    if lane.samples_per_step and baseline.samples_per_step:
+        scales = {"per-sample": _scale(lane, baseline), **scales}
+    found = []
+    for code, scale in scales.items():
+        measured = ratio(lane.step_ms * scale, baseline.step_ms, blocks)
+        if measured is not None:
+            found.append(Alternative(code, measured.value, measured.ci95, verdict(measured.ci95)))
+    return tuple(found)
 
 
 def with_findings(comparison: Comparison | None, findings: Mapping[str, Sequence[Finding]]) -> Comparison | None:
@@ -146,8 +150,18 @@ def headline(comparison: Comparison | None) -> str:
     if comparison is None or (comparison.fair and all(pair.ratio is None for pair in comparison.pairs)):
         return ""
     if not comparison.fair:
-        return "UNFAIR: unequal " + ", ".join(reason.code.replace("-", " ") for reason in comparison.unfair_reasons)
+        unequal = ", ".join(reason.code.replace("-", " ") for reason in comparison.unfair_reasons)
+        instead = [alternative_words(pair, comparison.baseline)[:1] for pair in comparison.pairs if pair.alternatives]
+        return " · ".join([f"UNFAIR: unequal {unequal}", *(line for lines in instead for line in lines)])
     return " · ".join(_sentence(pair, comparison.baseline) for pair in comparison.pairs)
+
+
+def alternative_words(pair: Pair, baseline: str) -> list[str]:
+    """What is fair to say of an unfair pair, a sentence each."""
+    return [
+        f"{one.code.replace('-', ' ')}, {_ratio_words(pair.lane, baseline, one.verdict, one.ratio, one.ci95)}"
+        for one in pair.alternatives
+    ]
 
 
 def _sentence(pair: Pair, baseline: str) -> str:
@@ -155,9 +169,15 @@ def _sentence(pair: Pair, baseline: str) -> str:
         return f"{pair.lane}: undecided, {pair.reason}"
     if pair.verdict == "undecided":
         return f"{pair.lane} about {pair.ratio:.2f}x {baseline}'s step time, undecided: {pair.reason}"
-    low, high = pair.ci95 or (pair.ratio, pair.ratio)
-    if pair.verdict == "no difference":
-        return f"no difference between {pair.lane} and {baseline} [{low:.2f}, {high:.2f}]"
-    if pair.verdict == "slower":
-        return f"{pair.lane} takes {pair.ratio:.2f}x as long as {baseline} [{low:.2f}, {high:.2f}]"
-    return f"{pair.lane} is {1 / pair.ratio:.2f}x as fast as {baseline} [{1 / high:.2f}, {1 / low:.2f}]"
+    return _ratio_words(pair.lane, baseline, pair.verdict, pair.ratio, pair.ci95)
+
+
+def _ratio_words(lane: str, baseline: str, word: str, ratio: float, interval: tuple[float, float] | None) -> str:
+    low, high = interval or (ratio, ratio)
+    if word == "undecided":
+        return f"{lane} about {ratio:.3g}x {baseline}'s time, undecided"
+    if word == "no difference":
+        return f"no difference between {lane} and {baseline} [{low:.2f}, {high:.2f}]"
+    if word == "slower":
+        return f"{lane} takes {ratio:.2f}x as long as {baseline} [{low:.2f}, {high:.2f}]"
+    return f"{lane} is {1 / ratio:.2f}x as fast as {baseline} [{1 / high:.2f}, {1 / low:.2f}]"

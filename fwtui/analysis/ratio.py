@@ -22,6 +22,9 @@ benchmarking in reasonable time", ISMM 2013). The figure is what identical lanes
 `tests/benchmarks/verdicts.py`.
 """
 
+TREND_BLOCKS, TREND_SIGMAS, TREND_LEAST = 10, 3.0, 0.15
+"""A ratio is called drifting from so many pairs of blocks on, beyond chance by so much, by so much on the log scale."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
@@ -39,6 +42,8 @@ class Ratio:
     """(resamples,) `value - 1`, drawn anew."""
     quantile: float
     """Standard errors that an interval reaches to either side."""
+    drift: float | None = None
+    """Change of the logarithm of the ratio from the first pair of blocks to the last, where it surely drifts."""
 
 
 def ratio(
@@ -71,7 +76,25 @@ def ratio(
     centre = float(log_ratio[0])
     low, high = math.exp(centre - half), math.exp(centre + half)
     value = plain if low <= plain <= high else math.exp(centre)
-    return Ratio(value, (low, high), parts[0], drawn_parts, np.exp(drawn) - 1, blocks.quantile)
+    drift = trend(np.log(a.median / b.median)) if blocks.paired else None
+    return Ratio(value, (low, high), parts[0], drawn_parts, np.exp(drawn) - 1, blocks.quantile, drift)
+
+
+def trend(values: np.ndarray) -> float | None:
+    """By how much values change over their course, if they surely do and by enough to matter.
+
+    Tested by Mann and Kendall's S (Mann, Econometrica 13, 1945), sized by the median of all slopes (Sen, Journal of
+    the American Statistical Association 63, 1968).
+    """
+    count = len(values)
+    if count < TREND_BLOCKS:
+        return None
+    first, second = np.triu_indices(count, 1)
+    rises = values[second] - values[first]
+    s = float(np.sign(rises).sum())
+    sigma = math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    change = float(np.median(rises / (second - first))) * (count - 1)
+    return change if abs(s) > TREND_SIGMAS * sigma and abs(change) > TREND_LEAST else None
 
 
 def _terms(a: BlockMedians, b: BlockMedians, paired: bool) -> list[Middle]:

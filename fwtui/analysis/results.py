@@ -68,6 +68,19 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A fair way to look at lanes that do unequal work."""
+
+    code: str
+    """`per-sample` or `per-update`."""
+    ratio: float
+    """The lane's time over the baseline's, for the same number of samples or of updates."""
+    ci95: tuple[float, float] | None
+    verdict: str
+    """`faster`, `slower`, `no difference` or `undecided`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """One lane against the baseline."""
 
@@ -84,6 +97,8 @@ class Pair:
     """Why it is undecided or unfair, in words."""
     gap_ci95: tuple[float, float] | None = None
     """Of `gap_ms`."""
+    alternatives: tuple[Alternative, ...] = ()
+    """Of an unfair pair: what can be compared all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +120,8 @@ class ParityItem:
     """None: not known for every lane."""
     fatal: bool
     """Whether a difference makes the comparison unfair (else it is a named condition)."""
+    mark: str = "not known"
+    """`equal`, `unfair`, `condition` (differs, and is named) or `not known`."""
 
 
 @dataclass(frozen=True, slots=True)

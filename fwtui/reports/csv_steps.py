@@ -9,6 +9,7 @@ from typing import TextIO
 import numpy as np
 
 from fwtui.recording.vocabulary import PHASE_NAMES
+from fwtui.view.counting import counts
 from fwtui.view.derived import Derived
 from fwtui.view.session import Session
 from fwtui.view.step_stream import Progress, pieces
@@ -43,7 +44,9 @@ def write_csv(session: Session, file: TextIO, progress: Progress = lambda share:
         measured = np.array([lane.phases.get(name) is not None for name in PHASE_NAMES])
         first, log = lane.index / len(lanes), session.logs[lane.index]
         for piece in pieces(log.events_path, lambda share, first=first: progress(first + share / len(lanes))):  # type: ignore[misc]
-            writer.writerows(_rows(piece.steps, session.start_ns, lane.name, measured))
+            steps = piece.steps.steps
+            inside = counts(session, steps.start_ns, steps.end_ns, session.newest_ns)
+            writer.writerows(_rows(piece.steps.counting(inside), session.start_ns, lane.name, measured))
     progress(1.0)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from fwtui.analysis.comparison import alternative_words
 from fwtui.analysis.results import Cause, Pair
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.view.frame import Frame, Gpu, LaneFrame
@@ -165,8 +166,29 @@ def phase_rows(frame: Frame) -> list[Row]:
 
 def unfair_lines(frame: Frame) -> list[str]:
     """Why the lanes cannot be compared, a line a reason."""
-    reasons = frame.comparison.unfair_reasons if frame.comparison else ()
-    return [f"{reason.code}: {reason.detail}" for reason in reasons]
+    comparison = frame.comparison
+    if comparison is None:
+        return []
+    lines = [f"{reason.code}: {reason.detail}" for reason in comparison.unfair_reasons]
+    for pair in comparison.pairs:
+        lines += [f"fair instead: {words}" for words in alternative_words(pair, comparison.baseline)]
+    return lines
+
+
+_MARKS = {"equal": "✓", "unfair": "✗", "condition": "≠", "not known": "?"}
+
+
+def parity_rows(frame: Frame) -> list[Row]:
+    """What was checked before any verdict: ✓ equal, ✗ unequal work, ≠ differs and is named, ? not known of all."""
+    comparison = frame.comparison
+    if comparison is None:
+        return []
+    rows = []
+    for item in comparison.conditions:
+        values = dict(item.values)
+        cells = tuple(values.get(lane.name, NOT_KNOWN) for lane in frame.lanes)
+        rows.append(Row(f"{_MARKS.get(item.mark, '?')} {item.name}", cells))
+    return rows
 
 
 def condition_lines(frame: Frame) -> list[str]:
@@ -180,7 +202,7 @@ def condition_lines(frame: Frame) -> list[str]:
         if item.equal is False and not item.fatal
     ]
     if frame.schedule == "together" and len(frame.lanes) > 1:
-        lines.append("the lanes shared the machine (--schedule together)")
+        lines.append("the lanes shared the machine, its cores split among them (--schedule together)")
     if comparison.parity:
         parity = comparison.parity
         difference = show(parity.max_abs_loss_difference, "number")
@@ -223,7 +245,7 @@ def _part(ms: float, share: float | None, interval: tuple[float, float] | None) 
     text = _signed(ms)
     if interval is not None:
         text += f" [{interval[0]:+.3g}, {interval[1]:+.3g}]".replace("-", "−")
-    return text if share is None else f"{text}, {show(share, 'share')}"
+    return text if share is None else f"{text}, {show(share, 'share')}".replace(" -", " −")
 
 
 def _signed(ms: float) -> str:

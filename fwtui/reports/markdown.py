@@ -19,6 +19,7 @@ def report(frame: Frame) -> str:
         _safe(facts.title(frame)),
         _table("", heads, facts.lane_rows(frame)),
         _table("mean step", heads, facts.phase_rows(frame)),
+        _table("same work?", heads, facts.parity_rows(frame)),
         _list("Unfair, because", facts.unfair_lines(frame)),
         _list("The gap", facts.gap_lines(frame)),
         _explanation(frame),

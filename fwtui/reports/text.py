@@ -60,9 +60,9 @@ def summary(frame: Frame) -> str:
 
 
 def _tables(frame: Frame) -> Iterator[list[str]]:
-    """The lanes' table and the phases', in as many parts as the width needs."""
-    lanes, phases = facts.lane_rows(frame), facts.phase_rows(frame)
-    label = max((len(row.label) for row in (*lanes, *phases)), default=0)
+    """The lanes' table, the phases' and the parity list, in as many parts as the width needs."""
+    lanes, phases, parity = facts.lane_rows(frame), facts.phase_rows(frame), facts.parity_rows(frame)
+    label = max((len(row.label) for row in (*lanes, *phases, *parity)), default=0)
     room = (WIDTH - label) // (_NARROWEST + _GAP)
     parts = -(-len(frame.lanes) // room)
     size = -(-len(frame.lanes) // parts) if parts else 0
@@ -73,6 +73,8 @@ def _tables(frame: Frame) -> Iterator[list[str]]:
         if phases:
             rows = [Row(row.label, row.cells[part]) for row in phases]
             yield _table("mean step", heads, rows, label)
+        if parity:
+            yield _table("same work?", heads, [Row(row.label, row.cells[part]) for row in parity], label)
 
 
 def _table(corner: str, heads: Sequence[str], rows: Sequence[Row], label: int) -> list[str]:

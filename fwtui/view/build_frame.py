@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fwtui.analysis.bootstrap import Blocks
-from fwtui.analysis.comparison import LaneSteps, compare, headline, with_findings
+from fwtui.analysis.comparison import headline, with_findings
 from fwtui.analysis.findings import find_all
-from fwtui.analysis.ratio import ratio
-from fwtui.analysis.results import Comparison, Finding, Parity
+from fwtui.analysis.results import Comparison, Finding
 from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
+from fwtui.view.comparing import compared, ranked_lanes, samples_per_step
+from fwtui.view.counting import schedule_at
 from fwtui.view.frame import ENDED_STATES, Frame, Host, LaneFrame
 from fwtui.view.gpu import gpu_of
 from fwtui.view.lane_facts import lane_facts
@@ -35,8 +35,8 @@ def build(session: Session, at_ns: int) -> Frame:
         lane_statistics(session, index, at_ns, states[index].state in ENDED_STATES)
         for index in range(len(session.logs))
     ]
-    comparison = _comparison(session, statistics, loss_parity(session, at_ns), at_ns)
-    ranking, ratios = _ranking(session, statistics, at_ns)
+    comparison = compared(session, statistics, loss_parity(session, at_ns), at_ns)
+    ranking, ratios = ranked_lanes(session, statistics, at_ns)
     facts = [lane_facts(session, index, at_ns, states[index], statistics[index]) for index in range(len(states))]
     findings = find_all(facts, comparison)
     lanes = tuple(
@@ -57,7 +57,7 @@ def build(session: Session, at_ns: int) -> Frame:
         start_ns=session.start_ns,
         started=str(manifest.get("started", "")),
         elapsed_s=max(0.0, (at_ns - session.start_ns) / 1e9),
-        schedule=str(manifest.get("schedule", "turns")),
+        schedule=schedule_at(manifest, at_ns),
         seed=manifest.get("seed"),
         workload=(manifest.get("workload") or {}).get("name"),
         path=str(session.folder.path),
@@ -65,10 +65,16 @@ def build(session: Session, at_ns: int) -> Frame:
         lanes=lanes,
         ranking=ranking,
         comparison=comparison,
-        headline=headline(comparison),
+        headline=_headline(comparison, schedule_at(manifest, at_ns)),
         notice=_notice(session, status),
         explanation=session.explanation.value,
     )
+
+
+def _headline(comparison: Comparison | None, schedule: str) -> str:
+    """The verdict, and whether the lanes disturbed each other while it was measured."""
+    words = headline(comparison)
+    return f"{words} · while sharing the machine" if words and schedule == "together" else words
 
 
 def _notice(session: Session, status: str) -> str | None:
@@ -96,101 +102,6 @@ def _host(manifest: Mapping[str, Any], samples: Samples, at_ns: int) -> Host:
         memory_available_bytes=samples.last(SOURCE_HOST, "memory_available_bytes", at_ns),
         gpus=tuple(host.get("gpus") or ()),
     )
-
-
-def _samples_per_step(session: Session, index: int) -> float | None:
-    log = session.logs[index]
-    for value in (log.facts.get("samples_per_step"), log.notes.samples, log.notes.plan.get("samples_per_step")):
-        if value:
-            a_batch = value == log.facts.get("batch_size")  # of which a step may take several: gradient accumulation
-            return float(value) * (log.batches_per_step() if a_batch else 1)
-    return None
-
-
-def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> LaneSteps:
-    """What a comparison needs of a lane."""
-    log = session.logs[index]
-    facts = dict(log.facts)
-    plan = log.notes.plan
-    if plan.get("steps_per_epoch"):
-        facts.setdefault("updates_per_epoch", plan["steps_per_epoch"])
-    if facts.get("device"):
-        facts["device_kind"] = str(facts["device"]).split(":")[0]
-    return LaneSteps(
-        name=str(session.manifest["lanes"][index]["name"]),
-        step_ms=statistics.lane_ms,
-        block=statistics.block,
-        end_ns=statistics.end_ns,
-        phases_ms=statistics.phases_ms,
-        samples_per_step=_samples_per_step(session, index),
-        facts=facts,
-    )
-
-
-_COMPARE_NS, _COMPARE_SHARE, _COMPARE_MOST_NS = 1e9, 0.1, 15e9
-"""While a run goes on, lanes are compared anew after this much time, or this share of the run; intervals are costly."""
-
-
-def _cached(session: Session, name: str, shape: Any, key: Any, at_ns: int, make: Any) -> Any:
-    """A value that is kept while its key stays, and for a while as long as at least its shape does."""
-    known = session.cache.get(name)
-    if known is not None:
-        old_shape, old_key, made_ns, value = known
-        age = min(_COMPARE_MOST_NS, max(_COMPARE_NS, _COMPARE_SHARE * (at_ns - session.start_ns)))
-        over = not session.live and at_ns >= session.newest_ns
-        if old_key == key or (old_shape == shape and 0 <= at_ns - made_ns < age and not over):
-            return value
-    value = make()
-    session.cache[name] = (shape, key, at_ns, value)
-    return value
-
-
-def _comparison(
-    session: Session, statistics: list[LaneStatistics], parity: Parity | None, at_ns: int
-) -> Comparison | None:
-    """The comparison, made anew only when a lane's statistics or facts were."""
-
-    def make() -> Comparison | None:
-        return compare([lane_steps(session, index, lane) for index, lane in enumerate(statistics)], parity)
-
-    key = [id(lane) for lane in statistics]
-    shape = [
-        (len(log.facts), lane.step_ms is not None, len(lane.lane_ms) > 1000)
-        for lane, log in zip(statistics, session.logs, strict=True)
-    ]
-    result: Comparison | None = _cached(session, "comparison", shape, (shape, key, statistics, parity), at_ns, make)
-    return result
-
-
-Ranked = dict[int, tuple[float, tuple[float, float] | None]]
-
-
-def _ranking(session: Session, statistics: list[LaneStatistics], at_ns: int) -> tuple[tuple[int, ...], Ranked]:
-    """(lanes by time per sample, ratio of each to the fastest with its interval)."""
-    speed: dict[int, float] = {}
-    samples = {index: _samples_per_step(session, index) for index in range(len(statistics))}
-    per_sample = all(samples.values())
-    for index, lane in enumerate(statistics):
-        if lane.step_ms is not None:
-            speed[index] = lane.step_ms.median / ((samples[index] or 1.0) if per_sample else 1.0)
-    order = tuple(sorted(range(len(statistics)), key=lambda index: speed.get(index, float("inf"))))
-
-    def make() -> Ranked:
-        ratios: Ranked = {}
-        for index in speed:
-            first, lane = statistics[order[0]], statistics[index]
-            scale = (samples[order[0]] or 1.0) / (samples[index] or 1.0) if per_sample else 1.0
-            blocks = Blocks(lane.block, lane.end_ns, first.block, first.end_ns)
-            measured = ratio(lane.lane_ms * scale, first.lane_ms, blocks)
-            if index == order[0]:
-                ratios[index] = (1.0, None)
-            elif measured is not None:
-                ratios[index] = (measured.value, measured.ci95)
-        return ratios
-
-    shape = (order, sorted(speed))
-    result: Ranked = _cached(session, "ranking", shape, ([id(lane) for lane in statistics], statistics), at_ns, make)
-    return order, result
 
 
 def _title(name: str, facts: Mapping[str, Any]) -> str:
@@ -232,7 +143,7 @@ def _lane(
     for time_ns, values in log.notes.results:
         if time_ns <= at_ns:
             results.update(values)
-    per_step = _samples_per_step(session, index)
+    per_step = samples_per_step(session, index)
     median = statistics.step_ms.median if statistics.step_ms else None
     sampled_ns = _sampled_ns(log, at_ns, manifest.get("ended_ns"))
     trained_since = float(log.folder.first_step_ns or at_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -59,6 +59,12 @@ class Derived:
             self.every,
             self.block[which],
         )
+
+    def counting(self, which: np.ndarray) -> Derived:
+        """The same rows, of which only some may count."""
+        if which.all():
+            return self
+        return replace(self, counted=self.counted & which, _block=self.block)
 
     @property
     def sampled(self) -> np.ndarray:

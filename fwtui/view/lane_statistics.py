@@ -10,6 +10,7 @@ import numpy as np
 from fwtui.analysis.results import PhaseTime, StepTimes
 from fwtui.analysis.statistics import step_times
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
+from fwtui.view.counting import counts
 from fwtui.view.derived import Derived
 from fwtui.view.history import TOTALS
 from fwtui.view.lane_log import LaneLog
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _RECOMPUTE_NS = 500_000_000
 _RECOMPUTE_SHARE = 0.02
 """While a lane runs, its statistics are made anew once per this much recorded time, or this share of the run."""
+
+_LEAST_LATER = 10
+"""Of fewer steps in its later half, a lane cannot be said to go on compiling."""
 
 _MEASURED_BY: Mapping[str, tuple[str, ...]] = {
     "data": ("data_begin", "loader_start_begin"),
@@ -72,6 +76,9 @@ class LaneStatistics:
         late = steps.phases[:, PHASE_INDEX["compile"]]
         first = int(np.argmax(counted)) if counted.any() else len(counted)
         after = float(steps.step_ns[first:].sum())
+        later = late[len(late) // 2 :]
+        self.compiling_share = float((later > 0).mean()) if len(later) >= _LEAST_LATER else None
+        """Share of the steps of the later half in which something was traced or compiled."""
         self.late_compile_share = float(late[first:].sum()) / after if after else None
         self.recent_ms = float(np.median(steps.step_ns[calm][-200:])) / 1e6 if calm.any() else None
 
@@ -128,10 +135,10 @@ def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> La
             statistics: LaneStatistics = value
             return statistics
     part = whole if rows == len(whole) else whole.rows(slice(0, rows))
-    if log.history.thinned:
+    if log.history.thinned:  # its sums hold every steady step, under whatever schedule
         made = LaneStatistics(log, part.rows(part.sampled))
         made.correct(*log.history.totals_until(at_ns, whole, rows))
     else:
-        made = LaneStatistics(log, part)
+        made = LaneStatistics(log, part.counting(counts(session, part.steps.start_ns, part.steps.end_ns, at_ns)))
     session.cache[key] = (moment, count, made)
     return made

@@ -13,7 +13,7 @@ from typing import Any
 
 from fwtui.analysis.comparison import LaneSteps, compare
 from fwtui.analysis.results import Finding, Pair, UnfairReason
-from fwtui.view.build_frame import lane_steps
+from fwtui.view.comparing import lane_steps
 from fwtui.view.frame import Frame
 from fwtui.view.lane_statistics import lane_statistics
 from fwtui.view.session import Session

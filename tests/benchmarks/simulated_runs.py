@@ -129,7 +129,7 @@ def write_long(path: str, steps: int, count: int = 2) -> None:
     for tick, now in enumerate(range(start_ns, end_ns, 1000 * MS)):
         _sample(samples, now, count, tick)
     samples.close()
-    folder.write_manifest(manifest(folder, chosen, start_ns, False, end_ns))
+    folder.write_manifest({**manifest(folder, chosen, start_ns, False, end_ns), "schedule": "solo"})
 
 
 _STEP = ("data_begin", "data_end", "backward_begin", "backward_end", "optimizer_begin", "optimizer_end")

@@ -1,0 +1,134 @@
+"""The comparison of a run's lanes, and their ranking: made anew when enough was added, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fwtui.analysis.bootstrap import Blocks
+from fwtui.analysis.comparison import LaneSteps, compare
+from fwtui.analysis.ratio import ratio
+from fwtui.analysis.results import Comparison, Parity
+from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
+from fwtui.view.counting import schedule_at
+from fwtui.view.lane_statistics import LaneStatistics
+
+if TYPE_CHECKING:
+    from fwtui.view.session import Session
+
+LEAST_NS, SHARE_OF_RUN, MOST_NS = 1e9, 0.1, 15e9
+"""While a run goes on, lanes are compared anew after this much time, or this share of the run; intervals are costly."""
+OTHERS_CORES = 0.2
+"""Other programs that use more of the machine than this are named where nothing can be decided."""
+
+Ranked = dict[int, tuple[float, tuple[float, float] | None]]
+
+
+def samples_per_step(session: Session, index: int) -> float | None:
+    """Samples of one step of a lane, by its facts, its notes or its plan."""
+    log = session.logs[index]
+    for value in (log.facts.get("samples_per_step"), log.notes.samples, log.notes.plan.get("samples_per_step")):
+        if value:
+            a_batch = value == log.facts.get("batch_size")  # of which a step may take several: gradient accumulation
+            return float(value) * (log.batches_per_step() if a_batch else 1)
+    return None
+
+
+def compared(
+    session: Session, statistics: list[LaneStatistics], parity: Parity | None, at_ns: int
+) -> Comparison | None:
+    """All lanes against the first one, as of a moment."""
+
+    def make() -> Comparison | None:
+        lanes = [lane_steps(session, index, lane) for index, lane in enumerate(statistics)]
+        return compare(lanes, parity, disturbance=_others(session, statistics, at_ns))
+
+    lanes = zip(statistics, session.logs, session.manifest["lanes"], strict=False)
+    shape = [
+        (len(log.facts), lane.step_ms is not None, len(lane.lane_ms) > 1000, entry.get("status"))
+        for lane, log, entry in lanes
+    ]
+    shape.append(schedule_at(session.manifest, at_ns))
+    result: Comparison | None = _cached(session, "comparison", shape, (shape, statistics, parity), at_ns, make)
+    return result
+
+
+def _cached(session: Session, name: str, shape: Any, key: Any, at_ns: int, make: Callable[[], Any]) -> Any:
+    """A value that is kept while its key stays, and for a while as long as at least its shape does."""
+    known = session.cache.get(name)
+    if known is not None:
+        old_shape, old_key, made_ns, value = known
+        age = min(MOST_NS, max(LEAST_NS, SHARE_OF_RUN * (at_ns - session.start_ns)))
+        over = not session.live and at_ns >= session.newest_ns
+        if old_key == key or (old_shape == shape and 0 <= at_ns - made_ns < age and not over):
+            return value
+    value = make()
+    session.cache[name] = (shape, key, at_ns, value)
+    return value
+
+
+def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> LaneSteps:
+    """What a comparison needs of a lane."""
+    log, lane = session.logs[index], session.manifest["lanes"][index]
+    facts, plan = dict(log.facts), log.notes.plan
+    if plan.get("steps_per_epoch"):
+        facts.setdefault("updates_per_epoch", plan["steps_per_epoch"])
+    if session.manifest.get("seconds") is None and (plan.get("steps") or lane.get("status") == "finished"):
+        facts["updates_in_all"] = int(plan.get("steps") or statistics.updates) or None
+    if statistics.count:
+        facts.setdefault("validates", statistics.evaluation_ns > 0)
+    return LaneSteps(
+        name=str(lane["name"]),
+        step_ms=statistics.lane_ms,
+        block=statistics.block,
+        end_ns=statistics.end_ns,
+        phases_ms=statistics.phases_ms,
+        samples_per_step=samples_per_step(session, index),
+        facts=facts,
+        compiling_share=statistics.compiling_share,
+    )
+
+
+def _others(session: Session, statistics: list[LaneStatistics], at_ns: int) -> str | None:
+    """What other programs took of the machine while the lanes trained, in words; None of little, or when unknown."""
+    moments = [int(lane.end_ns[0]) for lane in statistics if len(lane.end_ns)]
+    if not moments:
+        return None
+    since, samples = min(moments), session.samples
+    host = samples.reduce(SOURCE_HOST, "cpu_cores", at_ns, "mean", since)
+    own = [
+        samples.reduce(source_of_lane(index), "cpu_cores", at_ns, "mean", since) for index in range(len(session.logs))
+    ]
+    if host is None or any(value is None for value in own):
+        return None
+    others = host - sum(value or 0.0 for value in own)
+    cores = int((session.manifest.get("host") or {}).get("cores") or 0)
+    return f"other programs used {others:.1f} of {cores} cores meanwhile" if others > OTHERS_CORES and cores else None
+
+
+def ranked_lanes(session: Session, statistics: list[LaneStatistics], at_ns: int) -> tuple[tuple[int, ...], Ranked]:
+    """(lanes by time per sample, ratio of each to the fastest with its interval)."""
+    speed: dict[int, float] = {}
+    samples = {index: samples_per_step(session, index) for index in range(len(statistics))}
+    per_sample = all(samples.values())
+    for index, lane in enumerate(statistics):
+        if lane.step_ms is not None:
+            speed[index] = lane.step_ms.median / ((samples[index] or 1.0) if per_sample else 1.0)
+    order = tuple(sorted(range(len(statistics)), key=lambda index: speed.get(index, float("inf"))))
+
+    def make() -> Ranked:
+        ratios: Ranked = {}
+        for index in speed:
+            first, lane = statistics[order[0]], statistics[index]
+            scale = (samples[order[0]] or 1.0) / (samples[index] or 1.0) if per_sample else 1.0
+            blocks = Blocks(lane.block, lane.end_ns, first.block, first.end_ns)
+            measured = ratio(lane.lane_ms * scale, first.lane_ms, blocks)
+            if index == order[0]:
+                ratios[index] = (1.0, None)
+            elif measured is not None:
+                ratios[index] = (measured.value, measured.ci95)
+        return ratios
+
+    shape = (order, sorted(speed))
+    result: Ranked = _cached(session, "ranking", shape, (shape, statistics), at_ns, make)
+    return order, result
