@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fwtui.analysis.bootstrap import Blocks
@@ -40,11 +41,14 @@ def compared(
     """All lanes against the first one, as of a moment."""
 
     def make() -> Comparison | None:
-        lanes = [lane_steps(session, index, lane) for index, lane in enumerate(statistics)]
+        lanes = [
+            replace(lane, facts={**lane.facts, "updates_in_all": _updates_in_all(session, index, statistics[index])})
+            for index, lane in enumerate(lane_steps(session, *each) for each in enumerate(statistics))
+        ]
         return compare(lanes, parity, disturbance=_others(session, statistics, at_ns))
 
     lanes = zip(statistics, session.logs, session.manifest["lanes"], strict=False)
-    shape = [
+    shape: list[Any] = [
         (len(log.facts), lane.step_ms is not None, len(lane.lane_ms) > 1000, entry.get("status"))
         for lane, log, entry in lanes
     ]
@@ -73,8 +77,6 @@ def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> Lane
     facts, plan = dict(log.facts), log.notes.plan
     if plan.get("steps_per_epoch"):
         facts.setdefault("updates_per_epoch", plan["steps_per_epoch"])
-    if session.manifest.get("seconds") is None and (plan.get("steps") or lane.get("status") == "finished"):
-        facts["updates_in_all"] = int(plan.get("steps") or statistics.updates) or None
     if statistics.count:
         facts.setdefault("validates", statistics.evaluation_ns > 0)
     return LaneSteps(
@@ -87,6 +89,17 @@ def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> Lane
         facts=facts,
         compiling_share=statistics.compiling_share,
     )
+
+
+def _updates_in_all(session: Session, index: int, statistics: LaneStatistics) -> int | None:
+    """What the lane's program means to do, or has done; None where the time ends it."""
+    planned = session.logs[index].notes.plan.get("steps")
+    if session.manifest.get("seconds") is not None:
+        return None
+    if planned:
+        return int(planned)
+    ended = session.manifest["lanes"][index].get("status") == "finished"
+    return statistics.updates or None if ended else None
 
 
 def _others(session: Session, statistics: list[LaneStatistics], at_ns: int) -> str | None:
