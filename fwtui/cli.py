@@ -29,6 +29,7 @@ COMMANDS = {
     "demo": "show a real comparison that was recorded: no framework needed",
     "report": "write a run's result as text, JSON, CSV, Markdown, HTML or a trace",
     "compare": "compare the same lanes in two runs; fail when one became slower",
+    "merge": "put ranks of other hosts into a run",
     "runs": "list the recorded runs, or remove some",
     "workloads": "what the built-in lanes can train",
     "findings": "every cause it can name, with its threshold and advice",

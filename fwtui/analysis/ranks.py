@@ -103,7 +103,7 @@ def compare_ranks(ranks: Sequence[RankSteps]) -> Compared | None:
 
 
 def _matrix(ranks: Sequence[RankSteps], name: str, low: int, high: int) -> np.ndarray:
-    return np.stack([getattr(rank, name)[low - rank.first : high - rank.first] for rank in ranks])
+    return np.stack([getattr(rank, name)[low - rank.first : high - rank.first] for rank in ranks]).astype(float)
 
 
 def _without_wait(phases: np.ndarray, waited: np.ndarray) -> np.ndarray:

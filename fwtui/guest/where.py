@@ -8,7 +8,7 @@ import socket
 import time
 from typing import Any, Dict, Optional
 
-from fwtui.recording.host import host_identity
+from fwtui.recording.host import host_identity, pid_identity
 
 RANK_VARIABLES = (
     ("RANK", "WORLD_SIZE"),  # torchrun, accelerate, deepspeed
@@ -60,6 +60,7 @@ def describe(rank: int, size: int) -> Dict[str, Any]:
         "world_size": size,
         "host": socket.gethostname(),
         "identity": host_identity(),
+        "processes": pid_identity(),
         "pid": os.getpid(),
         "monotonic_ns": monotonic_ns,
         "unix_ns": unix_ns,

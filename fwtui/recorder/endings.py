@@ -66,7 +66,11 @@ def last_words(output: Path) -> str | None:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return None
-    lines = [line for line in (_ESCAPES.sub("", line).rstrip() for line in re.split(r"[\r\n]+", text)) if line.strip()]
+    lines = [
+        line
+        for line in (_ESCAPES.sub("", line).rstrip() for line in re.split(r"[\r\n]+", text))
+        if re.search(r"\w", line)
+    ]
     told = [line for line in lines if _EXCEPTION.match(line)]
     if not lines:
         return None

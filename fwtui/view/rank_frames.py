@@ -90,7 +90,7 @@ def _make(session: Session, logs: Sequence[RankLog], at_ns: int, lane_state: str
         )
         for log, rank, state, drift in zip(logs, steps, states, drifts, strict=True)
     )
-    return Ranks(frames, compared, tuple(_troubles(frames, lane_state)))
+    return Ranks(frames, compared, tuple(_troubles(frames, logs, lane_state)))
 
 
 def wall_offset_ns(host: Mapping[str, Any], manifest: Mapping[str, Any]) -> float | None:
@@ -131,8 +131,14 @@ def _state(log: RankLog, rank: RankSteps, at_ns: int, lane_state: str, live: boo
     return "training"
 
 
-def _troubles(frames: Sequence[RankFrame], lane_state: str) -> list[str]:
+def _troubles(frames: Sequence[RankFrame], logs: Sequence[RankLog], lane_state: str) -> list[str]:
     """Ranks that died, or hang while others wait; when all hang alike, nobody is to blame."""
+    if lane_state in ("failed", "killed"):
+        cut = [(log.folder.last_ns, frame) for frame, log in zip(frames, logs, strict=True) if not log.ended]
+        if len(cut) < 1 or any(log.host.get("identity") != logs[0].host.get("identity") for log in logs):
+            return []  # clocks of several hosts are not near enough to tell who was first
+        first = min(cut, key=lambda pair: pair[0])[1]
+        return [f"{_who(first)} died first, at step {first.steps:,} or soon after; its launcher ended the others"]
     found = [f"{_who(frame)} died without a word" for frame in frames if frame.state == "killed"]
     hung = [frame for frame in frames if frame.state == "hung"]
     if lane_state not in ENDED_STATES and 0 < len(hung) < len(frames):

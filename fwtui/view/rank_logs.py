@@ -19,6 +19,7 @@ import numpy as np
 from fwtui.analysis.ranks import RankSteps
 from fwtui.analysis.steps import StepFolder
 from fwtui.recording.event_log import EventLogError, EventLogReader
+from fwtui.recording.host import pid_identity
 from fwtui.recording.run_folder import EVENTS, HOST, RunFolder
 from fwtui.recording.vocabulary import EVENT
 
@@ -90,9 +91,7 @@ class RankLog:
     @property
     def local(self) -> bool:
         """Whether its process can be looked for here."""
-        from fwtui.recording.host import host_identity
-
-        return not self.host or self.host.get("identity") == host_identity()
+        return not self.host or self.host.get("processes") == pid_identity()
 
     def alive(self) -> bool | None:
         """Whether its process exists; None where that cannot be seen from here."""
