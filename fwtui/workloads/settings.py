@@ -41,7 +41,7 @@ class Job:
     device: str
     """One of `catalogue.DEVICE_CHOICES`."""
     print_losses: bool = False
-    """Print the loss of every step; costs time, so it is for tests only."""
+    """Print the loss of every step, and test nothing at the end; it costs time, so it is for tests only."""
 
     @property
     def precision(self) -> str:

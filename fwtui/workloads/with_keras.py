@@ -61,7 +61,7 @@ def train(job: Job) -> None:
                 callbacks=_callbacks(job, begin, checked if checking else 0, per_execution),
             )
 
-    if samples.test_x is not None:
+    if samples.test_x is not None and not job.print_losses:
         # Only now: the accuracy of every training batch would be work that other lanes do not do.
         model.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
         inputs = samples.test_x.transpose(0, 3, 1, 2) if channels_first and samples.test_x.ndim == 4 else samples.test_x

@@ -48,7 +48,7 @@ def train(job: Job) -> None:
             if step % job.plan.steps_per_epoch == 0 or step == job.plan.steps:
                 print(settings.epoch_line((step - 1) // job.plan.steps_per_epoch, job.plan, float(loss)))
 
-    if samples.test_x is not None:
+    if samples.test_x is not None and not job.print_losses:
         with mark.evaluation():
             test_loss, accuracy = evaluate(model, LOSSES[job.workload.loss], samples, data_format)
         settings.report_test(test_loss, accuracy)

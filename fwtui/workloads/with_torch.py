@@ -61,7 +61,7 @@ def train(job: Job) -> None:
                     print(f"step loss {loss.item():.9g}")
             print(settings.epoch_line(epoch, plan, loss.item()))
 
-    if samples.test_x is not None:
+    if samples.test_x is not None and not job.print_losses:
         with mark.evaluation():
             test_loss, accuracy = evaluate(job, model, samples, device)
         settings.report_test(test_loss, accuracy)
