@@ -126,3 +126,29 @@ def test_a_dump_is_read_with_names_of_any_script() -> None:
 )
 def test_whose_a_file_is(file: str, users: bool) -> None:
     assert is_users(file) is users
+
+
+def test_a_lane_starts_again_when_it_is_asked_to(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(PROGRAM.replace("range(250)", "range(100_000)"))
+    command = [sys.executable, "-m", "fwtui", "run", "--headless", "--run-dir", str(tmp_path / "runs")]
+    command.append("lane=train.py")
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            sent, seen = False, 0
+            deadline = time.monotonic() + 40
+            while seen < 2 and time.monotonic() < deadline:
+                time.sleep(0.1)
+                for path in (tmp_path / "runs").glob("*/manifest.json"):
+                    folder = RunFolder(path.parent)
+                    lane = folder.read_manifest()["lanes"][0]
+                    steps = (folder.lane("lane") / "rank-0" / "events.log").exists() and lane["status"] == "running"
+                    if steps and not sent:
+                        sent = send(folder, {"do": "restart", "lane": "lane"}, timeout_s=5.0)["ok"]
+                        first_pid = lane["pid"]
+                    elif steps and sent and lane.get("restarts") == 1 and lane["pid"] != first_pid:
+                        seen = 2
+            assert seen == 2
+            assert (folder.path / "lanes" / "lane.was-1" / "rank-0" / "events.log").exists()
+        finally:
+            process.terminate()
+            process.wait(timeout=20)

@@ -38,6 +38,7 @@ class Lane:
         self._oom = OomCounter()
         self._kill_at_s: float | None = None
         self._ending = False
+        self._starts_again = False
 
     @property
     def pending(self) -> bool:
@@ -54,7 +55,7 @@ class Lane:
     @property
     def quiet(self) -> bool:
         """Whether nothing of it is left to be ended."""
-        return not self.alive and not self._ending
+        return not self.alive and not self._ending and not self._starts_again
 
     @property
     def pid(self) -> int | None:
@@ -152,10 +153,27 @@ class Lane:
         )
         return in_group or bool(others)
 
+    def restart(self) -> None:
+        """Start again from the beginning, once what runs has ended; what was recorded stays in a folder beside."""
+        if not self.pending:
+            self._starts_again = True
+            self.end("restarted")
+
+    def _begin_again(self) -> None:
+        self._starts_again = False
+        count = int(self.entry.get("restarts") or 0) + 1
+        os.rename(self.path, self.path.with_name(f"{self.path.name}.was-{count}"))
+        gone = ("pid", "started_ns", "ended_ns", "exit_code", "signal", "stop_reason", "error")
+        self.entry.update({**dict.fromkeys(gone), "status": "pending", "paused": False, "restarts": count})
+        self.ranks = Ranks(self.folder, self.name)
+        self.finishing = False
+
     def tick(self) -> None:
         """Kill what outlived its grace."""
         if self.alive:
             self.ranks.look()
+        elif self._starts_again and not self._ending:
+            self._begin_again()
         if not self._ending or self._kill_at_s is None:
             return
         if time.monotonic() >= self._kill_at_s:

@@ -98,8 +98,14 @@ def _deep(run: Run, request: dict[str, Any]) -> Answer:
     return dict(OK)
 
 
-def _not_yet(run: Run, request: dict[str, Any]) -> Answer:
-    return _refuse(f"this version of fwtui cannot {request['do']} a lane")
+def _restart(run: Run, request: dict[str, Any]) -> Answer:
+    lane = run.lane(request.get("lane"))
+    if lane is None:
+        return _refuse("say which lane to restart")
+    if run.stop_reason is not None:
+        return _refuse("the run is being stopped")
+    lane.restart()
+    return dict(OK)
 
 
 REQUESTS: Mapping[str, Callable[[Run, dict[str, Any]], Answer]] = {
@@ -110,6 +116,6 @@ REQUESTS: Mapping[str, Callable[[Run, dict[str, Any]], Answer]] = {
     "resume": _resume,
     "schedule": _schedule,
     "deep": _deep,
-    "restart": _not_yet,
+    "restart": _restart,
     "stack": _stack,
 }

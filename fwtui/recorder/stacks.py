@@ -179,7 +179,8 @@ class Stacks:
     def __init__(self, folder: RunFolder, lanes: Sequence[Lane]) -> None:
         self._folder = folder
         self._lanes = lanes
-        self._watches: dict[Path, RankWatch] = {}
+        self._watches: dict[tuple[Path, int], RankWatch] = {}
+        """By the rank's folder and how often its lane was restarted."""
         self._rows: dict[str, int] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -206,10 +207,11 @@ class Stacks:
         """Apply `do` to each rank of a lane; the rows that came of it, written down."""
         rows = []
         for path in self._paths(lane):
-            watch = self._watches.get(path)
+            key = path, int(lane.entry.get("restarts") or 0)
+            watch = self._watches.get(key)
             try:
                 if watch is None:
-                    watch = self._watches[path] = RankWatch(path, _rank_number(path))
+                    watch = self._watches[key] = RankWatch(path, _rank_number(path))
                 taken = do(watch)
             except (OSError, EventLogError):
                 continue  # not written yet, or gone

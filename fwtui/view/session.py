@@ -91,6 +91,11 @@ class Session:
         except RunFolderError:
             manifest = self.manifest  # replaced whole; a folder that vanishes leaves the last one
         changed = manifest != self.manifest
+        for index, (before, now) in enumerate(zip(self.manifest["lanes"], manifest["lanes"], strict=False)):
+            if before.get("restarts") != now.get("restarts") and index < len(self.logs):
+                self.logs[index].close()
+                self.logs[index] = LaneLog(self.folder, now["name"])
+                self.cache.clear()
         self.manifest = manifest
         for lane in manifest["lanes"][len(self.logs) :]:
             self.logs.append(LaneLog(self.folder, lane["name"]))
