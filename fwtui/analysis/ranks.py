@@ -14,7 +14,7 @@ import numpy as np
 
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
 
-WINDOW = 400
+WINDOW = 120
 """Steps that are compared: the newest that all ranks have."""
 LEAST_STEPS = 10
 LEAST_RATIO = 1.2

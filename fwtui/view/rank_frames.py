@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwtui.analysis.ranks import Compared, RankSteps, compare_ranks
-from fwtui.analysis.results import Finding
+from fwtui.analysis.results import Finding, StepTimes
 from fwtui.analysis.rules_ranks import rank_findings
-from fwtui.analysis.statistics import step_times
 from fwtui.view.frame import ENDED_STATES, RankFrame
 from fwtui.view.rank_logs import RankLog
 from fwtui.view.units import show
@@ -19,7 +18,10 @@ from fwtui.view.units import show
 if TYPE_CHECKING:
     from fwtui.view.session import Session
 
-FRESH_NS = 500_000_000
+FRESH_NS, RANK_NS = 500_000_000, 2_000_000
+"""The rows are made anew after this long, and after this long for each rank."""
+RECENT = 512
+"""Newest steps that a row tells of."""
 SILENT_NS, SILENT_TIMES = 5e9, 20.0
 """A rank that ends no step for so long, and for so many of its steps, while it does not wait for others, hangs."""
 _COUNTED_FROM = 5
@@ -43,7 +45,7 @@ def ranks_of(session: Session, index: int, at_ns: int, lane_state: str) -> Ranks
         return Ranks()
     key = ("ranks", index)
     known = session.cache.get(key)
-    if known is not None and 0 <= at_ns - known[0] < max(FRESH_NS, 3e5 * len(logs)) and known[1] == lane_state:
+    if known is not None and 0 <= at_ns - known[0] < max(FRESH_NS, RANK_NS * len(logs)) and known[1] == lane_state:
         made: Ranks = known[2]
         return made
     made = _make(session, logs, at_ns, lane_state)
@@ -83,7 +85,7 @@ def _make(session: Session, logs: Sequence[RankLog], at_ns: int, lane_state: str
             pid=log.pid,
             state=state,
             steps=rank.first + len(rank.step_ns),
-            step_ms=step_times(rank.step_ns[_COUNTED_FROM:] / 1e6),
+            step_ms=_times(rank.step_ns[-RECENT:][_COUNTED_FROM:]),
             communication_ms=compared.times[log.rank].communication_ms if compared else None,
             own_ms=compared.times[log.rank].own_ms if compared else None,
             clock_offset_ms=None if drift is None else drift / 1e6,
@@ -124,7 +126,7 @@ def _state(log: RankLog, rank: RankSteps, at_ns: int, lane_state: str, live: boo
         return "killed"
     if log.waiting or lane_state in ("waiting", "evaluating"):
         return lane_state if lane_state in ("waiting", "evaluating") else "waiting"
-    habit = float(np.median(rank.step_ns)) if len(rank.step_ns) else 0.0
+    habit = float(np.median(rank.step_ns[-RECENT:])) if len(rank.step_ns) else 0.0
     silent = at_ns - float(rank.end_ns[-1]) if len(rank.end_ns) else 0.0
     if silent > max(SILENT_NS, SILENT_TIMES * habit):
         return "waiting" if log.communicating else "hung"
@@ -144,6 +146,18 @@ def _troubles(frames: Sequence[RankFrame], logs: Sequence[RankLog], lane_state: 
     if lane_state not in ENDED_STATES and 0 < len(hung) < len(frames):
         found += [f"{_who(frame)} hangs: it ends no step, and does not wait for the others" for frame in hung]
     return found if len(found) < len(frames) else []
+
+
+def _times(step_ns: np.ndarray) -> StepTimes | None:
+    """As `statistics.step_times`, by the nearest of the sorted steps: a thousand rows are made at a time."""
+    if not len(step_ns):
+        return None
+    ordered = np.sort(step_ns) / 1e6
+    last = len(ordered) - 1
+    median, p5, p95, p99, q1, q3 = (
+        float(ordered[round(share * last)]) for share in (0.5, 0.05, 0.95, 0.99, 0.25, 0.75)
+    )
+    return StepTimes(median, p5, p95, p99, q3 - q1)
 
 
 def _who(frame: RankFrame) -> str:
