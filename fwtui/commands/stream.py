@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
     have = {} if arguments.once else _greeting(sys.stdin.buffer)
     out: BinaryIO = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=1 << 16)
     writer = FrameWriter(out)
-    answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
     try:
         sender = Sender(folder, writer, have, lambda: liveness.is_live(folder.read_manifest()))
         if not arguments.once:
@@ -69,7 +69,7 @@ def _greeting(stdin: BinaryIO) -> dict[str, int]:
         raise UsageError("fwtui stream takes its first line from `fwtui attach user@host`; see --once") from None
 
 
-def _take_requests(folder: RunFolder, answers: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+def _take_requests(folder: RunFolder, answers: queue.Queue[dict[str, Any] | None]) -> None:
     """Hand each line of stdin to the recorder, until stdin ends."""
     from fwtui.recording.control import ControlError, send
 

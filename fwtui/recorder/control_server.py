@@ -30,7 +30,8 @@ class ControlServer:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        # No SimpleQueue: interrupted by a signal as its time runs out, its get() waits for ever (CPython up to 3.13).
+        self.requests: queue.Queue[Request] = queue.Queue()
         self._path = folder.socket_path
         self._path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
