@@ -34,6 +34,7 @@ COMMANDS = {
     "workloads": "what the built-in lanes can train",
     "findings": "every cause it can name, with its threshold and advice",
     "doctor": "which interpreters here have which frameworks",
+    "serve": "show the screen in a browser, on this machine only",
     "stream": "send a run over a pipe: the far end of `fwtui attach user@host`",
     "completion": "a script that completes commands, options and runs in your shell",
 }

@@ -134,7 +134,14 @@ def until_over(session: Session, printer: Printer, limit_s: float | None = None)
 
 def wants_screen(headless: bool) -> bool:
     """Whether the run is to be shown on the screen."""
+    if in_a_browser():
+        return not headless
     return not headless and sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def in_a_browser() -> bool:
+    """Whether `fwtui serve` shows this process in a browser; its stdout is then the browser's only."""
+    return "web_driver" in os.environ.get("TEXTUAL_DRIVER", "")
 
 
 def check_terminal() -> None:
