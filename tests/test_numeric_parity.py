@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 import pytest
 
 from fwtui.analysis.numeric_parity import TOLERANCE, FirstLosses, numeric_parity, unequal_losses
+from fwtui.recording.run_folder import NOTES
+from fwtui.reports import json_report, text
+from fwtui.view.session import Session
 
 
 def losses(*values: float, updates: int = 1, precision: str = "float32", batch: float = 32) -> FirstLosses:
@@ -49,3 +55,20 @@ def test_large_losses_are_held_to_their_share_and_low_precision_to_less():
 @pytest.mark.parametrize("other", [None, losses(), losses(float("nan")), losses(1.0, batch=64)])
 def test_what_cannot_be_compared_is_not_known(other):
     assert numeric_parity([losses(1.0), other]) is None
+
+
+@pytest.mark.parametrize(("second", "fair", "words"), [(0.91, False, "more than rounding"), (0.90001, True, "1e-05")])
+def test_recorded_losses_reach_the_report(write_scenario, second, fair, words):
+    folder = write_scenario("healthy")
+    for lane, value in zip(sorted(folder.path.glob("lanes/*/rank-0")), (0.9, second), strict=True):
+        rows = [json.loads(line) for line in (lane / NOTES).read_text().splitlines()]
+        with open(lane / NOTES, "a") as file:
+            file.write(json.dumps({"t": rows[-1]["t"], "kind": "losses", "values": [1.0, value], "updates": 1}) + "\n")
+    with contextlib.closing(Session(folder)) as session:
+        frame = session.frame()
+    comparison = json_report.report(frame)["comparison"]
+    assert comparison["fair"] is fair
+    assert comparison["parity"]["checked_steps"] == 2
+    assert comparison["parity"]["max_abs_loss_difference"] == pytest.approx(second - 0.9)
+    assert [reason["code"] for reason in comparison["unfair_reasons"]] == ([] if fair else ["losses"])
+    assert words in text.summary(frame)

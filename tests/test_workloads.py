@@ -13,6 +13,7 @@ import pytest
 
 from fwtui.workloads import catalogue, data, orders, settings, warps, weights
 from fwtui.workloads.catalogue import WORKLOADS, parse_lane, plan, workload
+from fwtui.workloads.fits import fits
 
 REGRESSION, MNIST = WORKLOADS["regression-mlp"], WORKLOADS["mnist-mlp"]
 
@@ -139,6 +140,34 @@ def test_work_is_counted_per_step():
 def test_the_catalogue_needs_the_standard_library_only():
     code = "import sys, fwtui.workloads.catalogue; print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("steps", "per_execution", "checked", "expected"),
+    [
+        (100, 1, 0, [(0, 96), (96, 100)]),
+        (100, 1, 16, [(0, 16), (16, 32), (32, 96), (96, 100)]),
+        (100, 5, 0, [(0, 32), (32, 64), (64, 96), (96, 100)]),
+        (100, 16, 16, [(0, 16), (16, 32), (32, 96), (96, 100)]),
+        (10, 1, 16, [(0, 10)]),
+        (64, 1, 40, [(0, 32), (32, 40), (40, 64)]),
+    ],
+)
+def test_keras_runs_the_steps_in_few_fits(steps, per_execution, checked, expected):
+    calls = fits(plan(REGRESSION, steps=steps), per_execution, checked)
+    assert [(fit.begin, fit.end) for fit in calls] == expected
+    assert all(fit.first_epoch == fit.begin // 32 for fit in calls)
+
+
+def test_the_list_tells_parameters_and_work(capsys):
+    from fwtui.cli import main
+
+    assert main(["workloads"]) == 0
+    told = capsys.readouterr().out
+    for name in WORKLOADS:
+        assert f"\n  {name} " in told
+    assert "101,770 parameters, 39 MFLOP a step" in told
+    assert max(map(len, told.splitlines())) <= 130
 
 
 # --- what all lanes share

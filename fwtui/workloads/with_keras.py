@@ -11,8 +11,8 @@ import keras
 
 from fwtui import mark
 from fwtui.workloads import data, keras_layers, settings
-from fwtui.workloads.catalogue import Plan
 from fwtui.workloads.fetch_mnist import fetch_mnist
+from fwtui.workloads.fits import fits
 from fwtui.workloads.settings import Job, WorkloadError
 
 LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
@@ -48,17 +48,16 @@ def train(job: Job) -> None:
     per_execution = int(job.options.get("steps_per_execution", 1))
     checked = job.checked_steps if job.checked_steps % per_execution == 0 else 0
     with mark.finishable():
-        for first_epoch, last_epoch, first, steps in stretches(job.plan, per_execution, checked):
-            begin = first_epoch * job.plan.steps_per_epoch + first
-            checking = begin < checked
+        for fit in fits(job.plan, per_execution, checked):
+            checking = fit.begin < checked
             model.fit(
-                batches.dataset(begin, begin + (last_epoch - first_epoch) * steps),
-                initial_epoch=first_epoch,
-                epochs=last_epoch,
-                steps_per_epoch=steps,
+                batches.dataset(fit.begin, fit.end),
+                initial_epoch=fit.first_epoch,
+                epochs=fit.last_epoch,
+                steps_per_epoch=fit.steps_per_epoch,
                 shuffle=False,  # the pipeline has its own order
                 verbose=0 if checking else 2,
-                callbacks=_callbacks(job, begin, checked if checking else 0, per_execution),
+                callbacks=_callbacks(job, fit.begin, checked if checking else 0, per_execution),
             )
 
     if samples.test_x is not None and not job.print_losses:
@@ -66,7 +65,7 @@ def train(job: Job) -> None:
         model.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
         inputs = samples.test_x.transpose(0, 3, 1, 2) if channels_first and samples.test_x.ndim == 4 else samples.test_x
         test_loss, accuracy = model.evaluate(inputs, samples.test_y, batch_size=EVALUATION_BATCH, verbose=0)
-        settings.report_test(test_loss, accuracy)
+        settings.report_test(test_loss - float(sum(model.losses)), accuracy)  # without penalties, as in other lanes
 
 
 def build_model(job: Job) -> keras.Model:
@@ -92,30 +91,6 @@ def make_optimizer(job: Job) -> keras.optimizers.Optimizer:
     if chosen.name == "AdamW":
         return keras.optimizers.AdamW(chosen.learning_rate, weight_decay=chosen.weight_decay, **adam)
     return keras.optimizers.Adam(chosen.learning_rate, **adam)
-
-
-def stretches(plan: Plan, per_execution: int, checked: int = 0) -> list[tuple[int, int, int, int]]:
-    """(first epoch, epoch after the last, first step in its epoch, steps an epoch) of each call of `fit`.
-
-    The first `checked` steps are calls of their own, and so is the rest of the epoch in which they end. Then one call
-    runs all full epochs and one the rest. Where `steps_per_execution` does not divide an epoch, each epoch is a call:
-    `fit` would otherwise fill up an epoch's last execution with batches of the next one.
-    """
-    per_epoch = plan.steps_per_epoch
-    calls: list[tuple[int, int, int, int]] = []
-    begin = 0
-    while begin < plan.steps:
-        epoch, first = divmod(begin, per_epoch)
-        left = min(plan.steps - begin, per_epoch - first)
-        if begin < checked:
-            calls.append((epoch, epoch + 1, first, min(left, checked - begin)))
-        elif first == 0 and left == per_epoch and per_epoch % per_execution == 0:
-            calls.append((epoch, plan.full_epochs, 0, per_epoch))
-        else:
-            calls.append((epoch, epoch + 1, first, left))
-        done_epochs, _, _, steps = calls[-1][1] - calls[-1][0], *calls[-1][1:]
-        begin += done_epochs * steps
-    return calls
 
 
 def _callbacks(job: Job, begin: int, checked: int, per_execution: int) -> list[keras.callbacks.Callback] | None:
