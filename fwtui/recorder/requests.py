@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fwtui.recorder.additions import add_lane
 from fwtui.recorder.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -98,6 +99,16 @@ def _deep(run: Run, request: dict[str, Any]) -> Answer:
     return dict(OK)
 
 
+def _add(run: Run, request: dict[str, Any]) -> Answer:
+    like = run.lane(request.get("like"))
+    if like is None:
+        return _refuse(f"the run has no lane {request.get('like')!r}")
+    try:
+        return {**OK, "lane": add_lane(run, like, str(request["name"])).name}
+    except (KeyError, ValueError) as error:
+        return _refuse(str(error))
+
+
 def _restart(run: Run, request: dict[str, Any]) -> Answer:
     lane = run.lane(request.get("lane"))
     if lane is None:
@@ -116,6 +127,7 @@ REQUESTS: Mapping[str, Callable[[Run, dict[str, Any]], Answer]] = {
     "resume": _resume,
     "schedule": _schedule,
     "deep": _deep,
+    "add": _add,
     "restart": _restart,
     "stack": _stack,
 }

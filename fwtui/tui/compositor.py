@@ -14,6 +14,7 @@ from rich.color import ColorSystem
 from rich.console import Console
 from rich.style import Style
 from textual._compositor import ChopsUpdate, Compositor
+from textual.geometry import Region
 from textual.screen import Screen
 
 _NONE = Style()
@@ -27,6 +28,8 @@ class TightUpdate(ChopsUpdate):
         plain = system is None or console.no_color
         made: list[str] = []
         for y, left, right in self.spans:
+            if y >= len(self.chops):
+                continue
             for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
                 if strip is None or x >= right or end <= left:
                     continue
@@ -72,8 +75,28 @@ class TightCompositor(Compositor):
     """Textual's compositor with tight partial updates."""
 
     def render_partial_update(self) -> ChopsUpdate | None:
-        update = super().render_partial_update()
-        return None if update is None else TightUpdate(update.chops, update.spans, update.chop_ends)
+        """The changed cells. Rows are rendered in groups: in between, nothing is asked to render."""
+        regions = {region for region in self._dirty_regions if region.area}
+        self._dirty_regions.clear()
+        spans = list(self._regions_to_spans(regions)) if regions else []
+        if not spans:
+            return None
+        chops: list[Any] = [{} for _ in self.cuts]
+        begin = 0
+        for number in range(1, len(spans) + 1):
+            if number < len(spans) and spans[number][0] <= spans[number - 1][0] + 1:
+                continue
+            group = spans[begin:number]
+            first, last = group[0][0], group[-1][0]
+            left, right = min(span[1] for span in group), max(span[2] for span in group)
+            crop = Region(left, first, right - left, last - first + 1).intersection(self.size.region)
+            rows = {span[0] for span in group}
+            rendered = self._render_chops(crop, rows.__contains__)
+            for row in rows:
+                if row < len(chops):
+                    chops[row] = rendered[row]
+            begin = number
+        return TightUpdate(chops, spans, [cuts[1:] for cuts in self.cuts])
 
 
 class TightScreen(Screen[None], inherit_bindings=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,7 @@ def _lane(
     timed = session.manifest.get("seconds") is not None  # the time ends it: what the program plans is not meant
     steps_total = int(plan["steps"]) if plan.get("steps") and not timed else None
     epochs = int(plan["epochs"]) if plan.get("epochs") and not timed else None
-    losses = [row[1] for row in log.notes.loss if row[0] <= at_ns]
+    losses = log.notes.loss[: bisect_right(log.notes.loss, at_ns, key=lambda row: row[0])]
     results: dict[str, float] = {}
     for time_ns, values in log.notes.results:
         if time_ns <= at_ns:
@@ -182,8 +183,8 @@ def _lane(
         stalls=statistics.stalls,
         lost_share=statistics.lost_share,
         current_stall=current_stall(state, log, at_ns),
-        loss_first=losses[0] if losses else None,
-        loss_last=losses[-1] if losses else None,
+        loss_first=losses[0][1] if losses else None,
+        loss_last=losses[-1][1] if losses else None,
         results=results,
         startup_s=state.startup_s,
         compile_s=log.folder.compile_ns / 1e9 if statistics.count else None,

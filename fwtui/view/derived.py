@@ -123,7 +123,7 @@ class Derivation:
         counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns, steps.deep_ns)
         final = self.settled - self.anchor
         counted[:final] = self.flags["counted"][self.anchor : self.settled]
-        stalled, lost = find_stalls(steps.step_ns, counted)
+        stalled, lost = find_stalls(steps.step_ns, counted, final)
         self.flags.append(
             {
                 "counted": np.zeros(new, dtype=bool),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fwtui.analysis.step_store import GrowingColumns
 from fwtui.recording.run_folder import RunFolder
 from fwtui.recording.samples_log import SamplesLogError, SamplesLogReader
 
@@ -14,7 +15,7 @@ class Samples:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._reader: SamplesLogReader | None = None
-        self._pieces: dict[int, list[np.ndarray]] = {}
+        self._rows: dict[int, GrowingColumns] = {}
 
     def poll(self) -> bool:
         """Read what is new; whether anything was."""
@@ -25,17 +26,16 @@ class Samples:
                 return False
         rows = np.frombuffer(self._reader.read_new(), dtype=np.float64).reshape(-1, self._reader.row_bytes // 8)
         for source in np.unique(rows[:, 1]):
-            self._pieces.setdefault(int(source), []).append(rows[rows[:, 1] == source])
+            table = self._rows.setdefault(int(source), GrowingColumns({"row": rows.shape[1]}))
+            table.append({"row": rows[rows[:, 1] == source]})
         return bool(len(rows))
 
     def of(self, source: int, metric: str, until_ns: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(times ns, values) of a metric of a source up to a moment; NaN where it was not measured."""
-        pieces = self._pieces.get(source)
-        if not pieces or self._reader is None or metric not in self._reader.columns:
+        table = self._rows.get(source)
+        if table is None or self._reader is None or metric not in self._reader.columns:
             return np.empty(0), np.empty(0)
-        if len(pieces) > 1:
-            pieces[:] = [np.concatenate(pieces)]
-        rows = pieces[0]
+        rows = table["row"]
         if until_ns is not None:
             rows = rows[: np.searchsorted(rows[:, 0], until_ns, side="right")]
         return rows[:, 0], rows[:, 2 + self._reader.columns.index(metric)]
@@ -56,7 +56,7 @@ class Samples:
 
     def newest_ns(self) -> int:
         """Time of the newest row; 0 before the first."""
-        return int(max((pieces[-1][-1, 0] for pieces in self._pieces.values()), default=0))
+        return int(max((table["row"][-1, 0] for table in self._rows.values()), default=0))
 
     def close(self) -> None:
         if self._reader is not None:

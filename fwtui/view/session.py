@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fwtui.analysis.step_store import GrowingColumns
 from fwtui.analysis.steps import Steps
 from fwtui.recording.run_folder import RunFolder, RunFolderError
 from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
@@ -186,10 +187,15 @@ class Session:
 
     def loss(self, lane: int, slot_ns: float, first: int, count: int) -> np.ndarray:
         """The lane's loss in slots. NaN: none noted."""
-        rows = self.logs[lane].notes.loss
-        times = np.array([row[0] for row in rows], dtype=float)
-        values = np.array([row[1] for row in rows], dtype=float)
-        return in_slots(times, values, self.start_ns, slot_ns, first, count)
+        rows, key = self.logs[lane].notes.loss, ("loss", lane)
+        table = self.cache.get(key)
+        if table is None or len(table) > len(rows):
+            table = self.cache[key] = GrowingColumns({"time": 0, "value": 0})
+        fresh = rows[len(table) :]
+        if fresh:
+            columns = np.array([row[:2] for row in fresh], dtype=float)
+            table.append({"time": columns[:, 0], "value": columns[:, 1]})
+        return in_slots(table["time"], table["value"], self.start_ns, slot_ns, first, count)
 
     def phase_shares(self, lane: int, slot_ns: float, first: int, count: int, at_ns: int) -> np.ndarray:
         """(count, phases) share of the steps' own time in each phase; NaN where no step ended in the slot."""
