@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fwtui.commands import follow, report, run
@@ -45,12 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All that `run` takes, and what is explain's own."""
     run.add_arguments(parser)
     parser.add_argument("--budget", type=budget, default=BUDGET_S, metavar="TIME", help="for all experiments (3m)")
+    parser.add_argument(
+        "--origin", action="store_true", help="put the four usual claims about the frameworks to the test"
+    )
     parser.add_argument("--run", metavar="RUN", dest="of", help="explain this run instead of making a comparison first")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Explain the widest gap of a comparison; 130 when it was interrupted, with what was found."""
     printer = follow.Printer(sys.stderr if arguments.json == "-" else sys.stdout)
+    if arguments.origin:
+        return _origin(arguments, printer)
     began = time.monotonic()
     previous = [signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)]
     try:
@@ -172,11 +178,16 @@ def _pair(explanation: Explanation) -> str:
 
 def _experiment(argv: Sequence[str], baseline: RunFolder) -> RunFolder:
     """Start one experiment beside the run that it explains."""
+    return _begin(argv, baseline.path.parent, {"explains": baseline.id})
+
+
+def _begin(argv: Sequence[str], directory: Path, more: dict[str, Any]) -> RunFolder:
+    """Start `fwtui run ARGV`, with more in its manifest."""
     parser = Parser(prog="fwtui run", description="")
     run.add_arguments(parser)
-    folder = run.make_folder(parser.parse([*argv, "--run-dir", str(baseline.path.parent)]))
+    folder = run.make_folder(parser.parse([*argv, "--run-dir", str(directory)]))
     manifest = folder.read_manifest()
-    manifest.update(argv=["fwtui", "run", *argv], explains=baseline.id)
+    manifest.update(argv=["fwtui", "run", *argv], **more)
     folder.write_manifest(manifest)
     _start(folder)
     return folder
@@ -198,18 +209,56 @@ def setting(manifest: dict[str, Any]) -> Setting:
         common=tuple(common),
         cores=cores,
         workload=workload and str(workload["name"]),
-        valid=_is_lane,
+        valid=lambda spec: _is_lane(spec, workload and str(workload["name"])),
         gpu=bool(machine.get("gpus")) and (workload or {}).get("device") != "cpu",
         pythons="--python" in " ".join(map(str, manifest.get("argv") or ())),
     )
 
 
-def _is_lane(spec: str) -> bool:
+def _is_lane(spec: str, workload: str | None) -> bool:
     try:
-        catalogue.parse_lane(spec)
+        lane = catalogue.parse_lane(spec)
+        if workload:
+            catalogue.check(lane, catalogue.workload(workload))
     except ValueError:
         return False
     return True
+
+
+def _origin(arguments: argparse.Namespace, printer: follow.Printer) -> int:
+    """The origin's claims: one run a workload, or runs that were made before."""
+    from fwtui.commands import host
+    from fwtui.explain import origin, origin_run
+    from fwtui.reports.text import progress_line
+
+    machine = host.describe()
+    if arguments.of is not None:
+        folders = [find_run(runs_dir(arguments), name) for name in arguments.of.split(",")]
+        columns = [origin_run.read(folder) for folder in folders]
+        printer.say(origin.markdown(columns, _machine(machine)))
+        return run.EXIT_FINISHED
+    directory = runs_dir(arguments)
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def tick(folder: RunFolder) -> None:
+        printer.progress(lambda: f"{folder.id} | {progress_line(follow.open_session(folder).frame())}")
+
+    columns = []
+    code = run.EXIT_FINISHED
+    for workload in [arguments.workload] if arguments.workload else origin.WORKLOADS:
+        try:
+            columns.append(origin_run.run(workload, lambda argv: _begin(argv, directory, {}), tick))
+        except KeyboardInterrupt:
+            code = run.EXIT_INTERRUPTED
+            break
+    if columns:
+        printer.say("\n" + origin.markdown(columns, _machine(machine)))
+    return code
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    gpus = ", ".join(str(gpu["name"]) for gpu in facts["gpus"]) or "no GPU"
+    return f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_bytes'] / 2**30:.0f} GiB memory, {gpus}"
 
 
 def _conclude(folder: RunFolder, result: Explanation, arguments: argparse.Namespace, printer: follow.Printer) -> None:

@@ -46,7 +46,12 @@ Judge = Callable[[Sequence[Seen]], bool]
 
 
 def conduct(
-    folder: RunFolder, places: Sequence[int], limit_s: float, judge: Judge, tick: Callable[[], None]
+    folder: RunFolder,
+    places: Sequence[int],
+    limit_s: float,
+    judge: Judge,
+    tick: Callable[[], None],
+    needs_all: bool = True,
 ) -> list[Seen]:
     """Stay with a run that was started until it is decided, and end it then.
 
@@ -56,6 +61,7 @@ def conduct(
         limit_s: how long its lanes may train, seconds.
         judge: whether what is seen is enough.
         tick: called a few times a second.
+        needs_all: whether a lane that fails ends the experiment.
 
     Returns:
         What is seen of the lanes, in the order of `places`.
@@ -72,7 +78,7 @@ def conduct(
                 continue
             judged = now
             lanes = seen(session, places)
-            if any(lane.problem for lane in lanes) or now - began > limit_s + LONGEST_START_S:
+            if (needs_all and any(lane.problem for lane in lanes)) or now - began > limit_s + LONGEST_START_S:
                 stop(folder, "an experiment's lane failed")
             elif judge(lanes):
                 stop(folder, DECIDED)

@@ -30,6 +30,9 @@ class Candidate:
     """The cause's code, which may depend on the other lane."""
 
 
+IMAGES = ("mnist-cnn", "finetune", "resnet")
+"""Workloads whose layers see images as images."""
+
 Need = Callable[[Subject, Setting], bool]
 NEEDS: Mapping[str, Need] = {
     "script": lambda lane, setting: lane.kind == "command",
@@ -42,7 +45,7 @@ NEEDS: Mapping[str, Need] = {
     "no XLA": lambda lane, setting: not lane.facts.get("jit_compile"),
     "one step an execution": lambda lane, setting: (lane.facts.get("steps_per_execution") or 1) == 1,
     "not on torch": lambda lane, setting: lane.backend != "torch",
-    "images": lambda lane, setting: "cnn" in (setting.workload or ""),
+    "images": lambda lane, setting: (setting.workload or "").startswith(IMAGES),
     "gpu": lambda lane, setting: setting.gpu,
     "glibc": lambda lane, setting: sys.platform == "linux",
 }

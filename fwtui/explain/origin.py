@@ -1,0 +1,249 @@
+"""The four claims of articles that explain why one framework is faster, put to the test: graph, memory, code, hardware.
+
+Such an article names four causes and measures none. Here each is one comparison inside a framework, where only the
+named thing differs, on this machine; the verdict follows from the interval, by the rules below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwtui.analysis.explanation import Measured
+from fwtui.explain import effects
+from fwtui.explain.effects import Turns
+
+WORKLOADS = ("regression-mlp", "mnist-mlp", "mnist-cnn", "lstm", "transformer")
+LANES = ("torch", "torch:compile", "torch:threads=1", "keras", "keras:eager", "keras:jit", "keras:threads=1")
+SUPPORTED, REFUTED, UNDECIDED, NOT_TESTABLE = "supported", "refuted", "undecided", "not testable here"
+SAME = 0.03
+"""Ratios within 3 % of 1 make no difference that a claim could rest on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneMeasures:
+    """What a lane of the origin's run gave."""
+
+    turns: Turns
+    peak_bytes: float | None
+    steady_bytes: float | None
+    """Median over the second half of its training."""
+    gpu_peak_bytes: float | None = None
+    problem: str | None = None
+
+
+Lanes = Mapping[str, LaneMeasures]
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One claim for one workload."""
+
+    verdict: str
+    """`supported`, `refuted`, `undecided` or `not testable here`."""
+    evidence: str
+    """The figures, with their intervals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One of the origin's claims."""
+
+    name: str
+    says: str
+    """The claim, in words that can be true or false."""
+    test: str
+    """What is measured, and what decides."""
+    judge: Callable[[Lanes, bool], Tested]
+    """From the lanes, and whether they ran on a GPU."""
+
+
+def over(lanes: Lanes, above: str, below: str) -> Measured | None:
+    """Step time of one lane over another's, paired by turns; None when either has none."""
+    one, other = lanes.get(above), lanes.get(below)
+    if one is None or other is None or not len(one.turns) or not len(other.turns):
+        return None
+    return effects.ratio(*effects.pair(one.turns, other.turns))
+
+
+def _where(ratio: Measured | None) -> str:
+    """`more`, `less` or `same` by the interval of a ratio; `unknown` when it does not tell."""
+    if ratio is None or ratio.ci95 is None:
+        return "unknown"
+    low, high = ratio.ci95
+    if low > 1 + SAME:
+        return "more"
+    if high < 1 - SAME:
+        return "less"
+    return "same" if low > 1 - 2 * SAME and high < 1 + 2 * SAME else "unknown"
+
+
+def _graph(lanes: Lanes, on_gpu: bool) -> Tested:
+    """Supported when Keras without its graph is faster than with it; refuted when the graph is, or nothing changes."""
+    keras, torch = over(lanes, "keras:eager", "keras"), over(lanes, "torch", "torch:compile")
+    verdict = {"less": SUPPORTED, "more": REFUTED, "same": REFUTED}.get(_where(keras), UNDECIDED)
+    return Tested(verdict, f"without a graph: Keras {_times(keras)}, torch {_times(torch)} the compiled time")
+
+
+def _memory(lanes: Lanes, on_gpu: bool) -> Tested:
+    """Supported when torch's peak and steady memory are both less than Keras's by 5 %, refuted when both are more."""
+    torch, keras = lanes.get("torch"), lanes.get("keras")
+    if torch is None or keras is None or not torch.steady_bytes or not keras.steady_bytes:
+        return Tested(UNDECIDED, "n/a")
+    ratios = [torch.steady_bytes / keras.steady_bytes]
+    if torch.peak_bytes and keras.peak_bytes:
+        ratios.append(torch.peak_bytes / keras.peak_bytes)
+    verdict = UNDECIDED
+    if all(ratio < 0.95 for ratio in ratios):
+        verdict = SUPPORTED
+    elif all(ratio > 1.05 for ratio in ratios):
+        verdict = REFUTED
+    figures = (
+        f"{name} {_mib(lane.steady_bytes)} steady, {_mib(lane.peak_bytes)} peak"
+        for name, lane in (("torch", torch), ("Keras", keras))
+    )
+    return Tested(verdict, "; ".join(figures))
+
+
+def _gpu_memory(lanes: Lanes, on_gpu: bool) -> Tested:
+    """As on the host, with the device's peak; TensorFlow takes nearly all memory at once unless it is told not to."""
+    torch, keras = lanes.get("torch"), lanes.get("keras")
+    if not on_gpu or torch is None or keras is None or not torch.gpu_peak_bytes or not keras.gpu_peak_bytes:
+        return Tested(NOT_TESTABLE, "no GPU" if not on_gpu else "n/a")
+    ratio = torch.gpu_peak_bytes / keras.gpu_peak_bytes
+    verdict = SUPPORTED if ratio < 0.95 else REFUTED if ratio > 1.05 else UNDECIDED
+    return Tested(verdict, f"torch {_mib(torch.gpu_peak_bytes)}, Keras {_mib(keras.gpu_peak_bytes)} peak")
+
+
+def _code(lanes: Lanes, on_gpu: bool) -> Tested:
+    """Supported when generated code speeds torch up, and more than it does Keras; refuted when not."""
+    torch, keras = over(lanes, "torch", "torch:compile"), over(lanes, "keras", "keras:jit")
+    return Tested(
+        _more_than(torch, keras),
+        f"generated code makes torch {_faster(torch)} (torch.compile), Keras {_faster(keras)} (XLA)",
+    )
+
+
+def _hardware(lanes: Lanes, on_gpu: bool) -> Tested:
+    """Supported when all cores speed torch up over one thread, and more than Keras; refuted when not."""
+    torch, keras = over(lanes, "torch:threads=1", "torch"), over(lanes, "keras:threads=1", "keras")
+    return Tested(_more_than(torch, keras), f"all cores make torch {_faster(torch)}, Keras {_faster(keras)}")
+
+
+def _more_than(torch: Measured | None, keras: Measured | None) -> str:
+    if torch is None or keras is None or torch.ci95 is None or keras.ci95 is None:
+        return UNDECIDED
+    if _where(torch) in ("less", "same"):
+        return REFUTED
+    apart = math.log(torch.value / keras.value)
+    half = math.hypot(*(math.log(one.ci95[1] / one.ci95[0]) / 2 for one in (torch, keras) if one.ci95))
+    ratio = Measured(math.exp(apart), (math.exp(apart - half), math.exp(apart + half)))
+    return {"more": SUPPORTED, "less": REFUTED, "same": REFUTED}.get(_where(ratio), UNDECIDED)
+
+
+def _gpu_use(lanes: Lanes, on_gpu: bool) -> Tested:
+    """Which framework keeps a GPU busier is told by its own run; without one there is nothing to say."""
+    return Tested(NOT_TESTABLE, "compare the lanes' GPU use in the run's report" if on_gpu else "no GPU")
+
+
+CLAIMS = (
+    Claim(
+        "dynamic graph",
+        "PyTorch is faster because its graph is dynamic",
+        "the same framework with and without a graph: keras:eager / keras, torch / torch:compile",
+        _graph,
+    ),
+    Claim("memory, host", "PyTorch takes less memory", "resident memory of the lane, steady and peak", _memory),
+    Claim("memory, GPU", "PyTorch takes less GPU memory", "device memory of the lane, peak", _gpu_memory),
+    Claim(
+        "code generation",
+        "PyTorch is faster because it generates better code",
+        "code generation on and off: torch / torch:compile against keras / keras:jit",
+        _code,
+    ),
+    Claim(
+        "hardware, CPU",
+        "PyTorch is faster because it uses the cores better",
+        "one thread against all: torch:threads=1 / torch against keras:threads=1 / keras",
+        _hardware,
+    ),
+    Claim("hardware, GPU", "PyTorch is faster because it uses the GPU better", "needs a GPU", _gpu_use),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One workload's answers."""
+
+    workload: str
+    ratio: Measured | None
+    """Keras's step time over torch's."""
+    tested: tuple[Tested, ...]
+    """In the order of CLAIMS."""
+    run: str
+    problems: tuple[str, ...] = ()
+
+
+def column(workload: str, lanes: Lanes, on_gpu: bool, run: str) -> Column:
+    """All claims for one workload."""
+    problems = tuple(lane.problem for lane in lanes.values() if lane.problem)
+    tested = tuple(claim.judge(lanes, on_gpu) for claim in CLAIMS)
+    return Column(workload, over(lanes, "keras", "torch"), tested, run, problems)
+
+
+def steady(times: np.ndarray, values: np.ndarray) -> float | None:
+    """Median of the second half of a series."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known[len(known) // 2 :])) if len(known) else None
+
+
+def markdown(columns: Sequence[Column], machine: str) -> str:
+    """The report: a table of verdicts, the figures behind them, and how to run it again."""
+    names = [column.workload for column in columns]
+    lines = [
+        f"On {machine}.",
+        "",
+        _row("the claim", *names),
+        _row(*["---"] * (len(names) + 1)),
+        _row("Keras's step over torch's", *(_times(column.ratio) for column in columns)),
+    ]
+    for place, claim in enumerate(CLAIMS):
+        lines.append(_row(claim.says, *(f"**{column.tested[place].verdict}**" for column in columns)))
+    lines += ["", "What was measured:", ""]
+    for place, claim in enumerate(CLAIMS):
+        lines.append(f"- *{claim.says}.* {claim.test}.")
+        for column in columns:
+            tested = column.tested[place]
+            if tested.verdict != NOT_TESTABLE:
+                lines.append(f"  - {column.workload}: {tested.verdict}: {tested.evidence}")
+    lines += ["", "Again, each in one run:", ""]
+    lines += [f"- `{command(column.workload)}` (run {column.run})" for column in columns]
+    lines += [f"- {column.workload}: {problem}" for column in columns for problem in column.problems]
+    return "\n".join(lines) + "\n"
+
+
+def command(workload: str, seconds: float = 90) -> str:
+    """The run behind one column."""
+    return f"fwtui run --workload {workload} --lanes {','.join(LANES)} --seconds {seconds:g}"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _times(ratio: Measured | None) -> str:
+    if ratio is None:
+        return "n/a"
+    text = f"{ratio.value:.2f}x"
+    return f"{text} [{ratio.ci95[0]:.2f}, {ratio.ci95[1]:.2f}]" if ratio.ci95 else text
+
+
+def _faster(ratio: Measured | None) -> str:
+    return "n/a" if ratio is None else f"{_times(ratio)} as fast"
+
+
+def _mib(value: float | None) -> str:
+    return "n/a" if value is None else f"{value / 2**20:,.0f} MiB"
