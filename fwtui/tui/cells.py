@@ -107,6 +107,12 @@ class CellGrid(Widget, can_focus=False):
         self._dirty_regions.clear()  # Textual leaves them to grow where render_line is overridden
         self.refresh(*regions)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Some rows; without Textual's cache of borders and paddings, as there are none."""
+        whole = crop.x == 0 and crop.right >= self.size.width
+        lines = (self.render_line(y) for y in range(crop.y, crop.bottom))
+        return [line if whole else line.crop(crop.x, crop.right) for line in lines]
+
     def render_line(self, y: int) -> Strip:
         canvas, width = self.canvas, self.size.width
         if y >= canvas.height:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fwtui.tui import chart, phase_bar, sections
@@ -15,6 +16,8 @@ GUTTER = 7
 """Cells left of the chart, for labels."""
 LEAST_CHART = 3
 MOST_CHART = 20
+SECTIONS_NS = 500_000_000
+"""How often the sections below the chart are drawn anew."""
 
 OPTIONAL_ROWS = ("typical", "lost", "system", "why", "finding", "axis", "stalled", "advice", "loss")
 """What a tall pane shows below the chart, weightiest first: a low pane drops from the end."""
@@ -40,8 +43,10 @@ def chart_cells(width: int) -> int:
     return max(0, width - GUTTER - 1)
 
 
-def draw(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
-    """The pane as cells."""
+def draw(
+    height: int, width: int, data: PaneData, dots: bool, below: Callable[[int, PaneData], Canvas] | None = None
+) -> Canvas:
+    """The pane as cells; `below` gives the sections under its rows, so many rows high."""
     canvas = Canvas(height, width)
     _title(canvas, data)
     _progress(canvas, data.lane)
@@ -58,7 +63,15 @@ def draw(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
             _DRAW[name](canvas, row, data)
             row += 1
     if height - row >= 4:
-        sections.draw_below(canvas, row + 1, data.lane, data.window, GUTTER)
+        made = below(height - row - 1, data) if below else draw_sections(height - row - 1, width, data)
+        canvas.paste(made, row + 1, 0)
+    return canvas
+
+
+def draw_sections(height: int, width: int, data: PaneData) -> Canvas:
+    """What a tall pane shows below its rows."""
+    canvas = Canvas(height, width)
+    sections.draw_below(canvas, 0, data.lane, data.window, GUTTER)
     return canvas
 
 
@@ -274,6 +287,8 @@ class LanePane(CellGrid):
     def __init__(self, theme: Theme, index: int) -> None:
         super().__init__(theme, id=f"lane-{index}", classes="lane")
         self.index = index
+        self._below: Canvas | None = None
+        self._below_of: tuple[float, ...] = ()
 
     def on_resize(self) -> None:
         """A pane that the layout made larger or smaller is drawn anew."""
@@ -281,4 +296,13 @@ class LanePane(CellGrid):
 
     def update(self, data: PaneData) -> None:
         """Draw a moment; only changed cells reach the terminal."""
-        self.show(draw(self.size.height, self.size.width, data, self.cell_theme.dots))
+        self.show(draw(self.size.height, self.size.width, data, self.cell_theme.dots, self._sections))
+
+    def _sections(self, height: int, data: PaneData) -> Canvas:
+        """The sections, drawn anew twice a second while time goes on."""
+        window = data.window
+        moment = window.at_ns if self.app.fixed_ns is not None else window.at_ns // SECTIONS_NS  # type: ignore[attr-defined]
+        place = (height, self.size.width, moment, window.cell_s, window.first_cell)
+        if self._below is None or place != self._below_of:
+            self._below, self._below_of = draw_sections(height, self.size.width, data), place
+        return self._below

@@ -22,7 +22,7 @@ class Window:
     """
 
     def __init__(self, session: Session, lane: int, at_ns: int, cells: int, cell_s: float) -> None:
-        self._session, self._lane, self._at_ns = session, lane, at_ns
+        self._session, self._lane, self.at_ns = session, lane, at_ns
         self.cells, self.cell_s = cells, cell_s
         self._cell_ns = cell_s * 1e9
         self.newest_cell = max(0, int((at_ns - session.start_ns) // self._cell_ns))
@@ -36,7 +36,7 @@ class Window:
     @cached_property
     def columns(self) -> Columns:
         """The chart's columns, two slots a cell; slots after the moment are empty."""
-        shown = self._session.columns(self._lane, self._cell_ns / 2, self.first_cell * 2, self.cells * 2, self._at_ns)
+        shown = self._session.columns(self._lane, self._cell_ns / 2, self.first_cell * 2, self.cells * 2, self.at_ns)
         later = slice((self.now + 1) * 2, None)
         for series in (shown.mean_ms, shown.low_ms, shown.high_ms):
             series[later] = np.nan
@@ -56,7 +56,7 @@ class Window:
     @cached_property
     def phases(self) -> np.ndarray:
         """(cells, phases) share of the steps' own time in each phase; NaN rows: no step."""
-        return self._session.phase_shares(self._lane, self._cell_ns, self.first_cell, self.cells, self._at_ns)
+        return self._session.phase_shares(self._lane, self._cell_ns, self.first_cell, self.cells, self.at_ns)
 
     def cell_of(self, time_ns: float) -> int:
         """The column of a moment; may lie outside."""
