@@ -46,20 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All that `run` takes, and what is explain's own."""
     run.add_arguments(parser)
     parser.add_argument("--budget", type=budget, default=BUDGET_S, metavar="TIME", help="for all experiments (3m)")
-    parser.add_argument(
-        "--origin", action="store_true", help="put the four usual claims about the frameworks to the test"
-    )
-    parser.add_argument("--run", metavar="RUN", dest="of", help="explain this run instead of making a comparison first")
+    parser.add_argument("--origin", action="store_true", help="test the usual four claims about the frameworks")
+    parser.add_argument("--run", metavar="RUN", dest="of", help="explain this recorded run; with --origin RUN,RUN")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Explain the widest gap of a comparison; 130 when it was interrupted, with what was found."""
     printer = follow.Printer(sys.stderr if arguments.json == "-" else sys.stdout)
-    if arguments.origin:
-        return _origin(arguments, printer)
     began = time.monotonic()
     previous = [signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)]
     try:
+        if arguments.origin:
+            return _origin(arguments, printer)
         if arguments.of is not None:
             folder = _recorded(arguments)
             began = time.monotonic()
@@ -229,7 +227,7 @@ def _origin(arguments: argparse.Namespace, printer: follow.Printer) -> int:
     """The origin's claims: one run a workload, or runs that were made before."""
     from fwtui.commands import host
     from fwtui.explain import origin, origin_run
-    from fwtui.reports.text import progress_line
+    from fwtui.reports.explanation import starting
 
     machine = host.describe()
     if arguments.of is not None:
@@ -241,7 +239,7 @@ def _origin(arguments: argparse.Namespace, printer: follow.Printer) -> int:
     directory.mkdir(parents=True, exist_ok=True)
 
     def tick(folder: RunFolder) -> None:
-        printer.progress(lambda: f"{folder.id} | {progress_line(follow.open_session(folder).frame())}")
+        printer.progress(lambda: f"{folder.id} | {starting(folder.read_manifest()['lanes'])}")
 
     columns = []
     code = run.EXIT_FINISHED

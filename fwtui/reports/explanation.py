@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from fwtui.analysis.explanation import Experiment, Explanation, Measured, Together
 from fwtui.view.units import NOT_KNOWN, show
@@ -125,6 +126,14 @@ def _together(explanation: Explanation, joint: Together) -> Iterator[str]:
 
 def _filled(text: str, first: str = "", later: str = "") -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=later, break_long_words=False)
+
+
+def starting(lanes: Sequence[Mapping[str, Any]]) -> str:
+    """How many lanes of a manifest train already."""
+    started = sum(lane["status"] != "pending" for lane in lanes)
+    if started < len(lanes):
+        return f"{started} of {len(lanes)} lanes started, {lanes[max(0, started - 1)]['name']} the last"
+    return f"all {len(lanes)} lanes take turns"
 
 
 def progress(explanation: Explanation) -> str:

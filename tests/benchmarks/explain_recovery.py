@@ -1,8 +1,7 @@
 """Does `fwtui explain` find a cause that was put in on purpose, and does its proof agree with the clean twin?
 
-Each case trains a lane with a cause beside a lane without it. `fwtui explain` is not told which lane has what. The clean
-twin is the same lane without the cause, compared with it in a run of its own: the speed-up that was proven must lie where
-that run says it is. Prints Markdown rows.
+Each case trains a lane with a cause beside a lane without it. The clean twin is the same lane without the cause, in a
+run of its own with the slow one: the speed-up that was proven must lie where that run says it is. Prints Markdown rows.
 
     python tests/benchmarks/explain_recovery.py [--budget 60s] [CASE…]
 """
@@ -59,17 +58,8 @@ def recover(case: Case, budget: str, folder: Path) -> str:
     """Explain one case, and its row."""
     lanes = f"{case.other},{case.slow}"
     explained = fwtui(folder, "explain", "--workload", case.workload, "--lanes", lanes, "--budget", budget)
-    twin = fwtui(
-        folder,
-        "run",
-        "--headless",
-        "--workload",
-        case.workload,
-        "--lanes",
-        f"{case.clean},{case.slow}",
-        "--seconds",
-        "15",
-    )
+    twins = f"{case.clean},{case.slow}"
+    twin = fwtui(folder, "run", "--headless", "--workload", case.workload, "--lanes", twins, "--seconds", "15")
     found = explained["explanation"]
     proven = [item for item in found["experiments"] if item["verdict"] == "proven"]
     pair = twin["comparison"]["pairs"][0]
