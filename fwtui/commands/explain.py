@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -97,6 +98,7 @@ def _compare(arguments: argparse.Namespace, printer: follow.Printer) -> RunFolde
         raise UsageError("fwtui explain compares lanes in turns: leave --schedule away")
     folder = run.make_folder(arguments)
     if len(folder.read_manifest()["lanes"]) < 2:
+        shutil.rmtree(folder.path, ignore_errors=True)
         raise UsageError("there is no gap to explain with one lane: name two, such as --lanes torch,keras")
     printer.say(f"comparing first: {folder.id}\n")
     _start(folder)
@@ -111,12 +113,15 @@ def _compare(arguments: argparse.Namespace, printer: follow.Printer) -> RunFolde
 
     try:
         places = range(len(viewer.logs))
-        conduct(folder, places, arguments.seconds or 1e9, enough, tick)
+        lanes = conduct(folder, places, arguments.seconds or 1e9, enough, tick)
     except KeyboardInterrupt:
         printer.say(f"interrupted; the comparison is kept: {folder.path}\n")
         raise
     finally:
         viewer.close()
+    problem = next((lane.problem for lane in lanes if lane.problem), None)
+    if problem:
+        raise UsageError(f"the comparison failed, so there is no gap to explain: {problem} (fwtui report {folder.id})")
     return folder
 
 
@@ -181,9 +186,14 @@ def _experiment(argv: Sequence[str], baseline: RunFolder) -> RunFolder:
 
 def _begin(argv: Sequence[str], directory: Path, more: dict[str, Any]) -> RunFolder:
     """Start `fwtui run ARGV`, with more in its manifest."""
+    from fwtui.explain.experiment import ExperimentError
+
     parser = Parser(prog="fwtui run", description="")
     run.add_arguments(parser)
-    folder = run.make_folder(parser.parse([*argv, "--run-dir", str(directory)]))
+    try:
+        folder = run.make_folder(parser.parse([*argv, "--run-dir", str(directory)]))
+    except UsageError as error:
+        raise ExperimentError(str(error)) from None
     manifest = folder.read_manifest()
     manifest.update(argv=["fwtui", "run", *argv], **more)
     folder.write_manifest(manifest)

@@ -95,17 +95,23 @@ def sentence(explanation: Explanation) -> str:
         return f"{head}, about: too few turns to say how much, so compare for longer (--seconds)"
     if gap.ci95[0] <= 0:
         return f"no difference between {explanation.slower} and {explanation.faster} was measured: nothing to explain"
-    proven = [item for item in explanation.experiments if item.verdict == "proven" and item.share_of_gap]
+    proven = [
+        item
+        for item in explanation.experiments
+        if item.verdict == "proven" and item.share_of_gap and item.kind != "batch sizes"
+    ]
     if not proven:
         return (
             f"{head}: no cause is proven yet" if explanation.status == "running" else f"{head}: {_nothing(explanation)}"
         )
     parts = [_part(item, explanation) for item in proven[:3]]
-    return f"{head}: {'; '.join(parts)}{_rest(proven, explanation)}"
+    return f"{head}: {'; '.join(parts)}{_rest(proven, explanation)}{_fixed(explanation)}"
 
 
 def _nothing(explanation: Explanation) -> str:
     tried = [item for item in explanation.experiments if item.verdict not in ("not tried", "failed")]
+    if not tried and any(item.verdict == "not tried" for item in explanation.experiments):
+        return "the budget was too short to try anything"
     if not tried:
         return "nothing that can be changed from outside applies to it"
     return f"none of the {len(tried)} changes that were tried is proven to close it"
@@ -114,8 +120,6 @@ def _nothing(explanation: Explanation) -> str:
 def _part(item: Experiment, explanation: Explanation) -> str:
     assert item.share_of_gap is not None
     text = f"{_share(item.share_of_gap)} of the gap is {item.cause}"
-    if item.kind == "batch sizes":
-        return f"{text} (a line over the batch sizes)"
     after = after_change(explanation.ratio, item.speedup)
     gone = f"gone with `{item.changed}`" if item.fix else f"measured with `{item.changed}`"
     return f"{text} ({gone}: {_times(after)})" if after else f"{text} ({gone})"
@@ -142,6 +146,14 @@ def _rest(proven: Sequence[Experiment], explanation: Explanation) -> str:
     if len(proven) > 1 and shares > 1 + SMALL_SHARE:
         return "; the shares overlap"
     return f"; {1 - shares:.0%} is not explained".replace("%", " %") if shares < 1 - SMALL_SHARE else ""
+
+
+def _fixed(explanation: Explanation) -> str:
+    """What the line over the batch sizes says."""
+    row = next((item for item in explanation.experiments if item.kind == "batch sizes"), None)
+    if row is None or row.verdict != "proven" or row.share_of_gap is None:
+        return ""
+    return f"; {_share(row.share_of_gap)} of the gap comes with every step, whatever its batch size"
 
 
 def _share(share: Measured) -> str:

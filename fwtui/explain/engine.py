@@ -13,7 +13,7 @@ from typing import Any
 from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCost, Together, to_json
 from fwtui.analysis.results import Finding
 from fwtui.explain import answer, effects, plan
-from fwtui.explain.experiment import Launch, Seen, conduct, seen
+from fwtui.explain.experiment import ExperimentError, Launch, Seen, conduct, seen
 from fwtui.explain.factors import SWEEP
 from fwtui.explain.plan import Candidate
 from fwtui.explain.subjects import Setting, Subject, run_argv, subject
@@ -144,11 +144,14 @@ class Engine:
 
     def _try(self, item: Candidate) -> Experiment:
         """One factor changed, against the unchanged lane."""
-        looks, run, again = self._run(
-            (item.lane, item.changed),
-            item.factor.cause,
-            lambda looks: answer.decided(self._effect(looks)[0], self._gap),
-        )
+        try:
+            looks, run, again = self._run(
+                (item.lane, item.changed),
+                item.factor.cause,
+                lambda looks: answer.decided(self._effect(looks)[0], self._gap),
+            )
+        except ExperimentError as error:
+            return replace(self._row(item), verdict="failed", reason=str(error))
         effect, speedup, pairs = self._effect(looks)
         problem = _problem(looks, item)
         return replace(
@@ -201,9 +204,13 @@ class Engine:
         planned = plan.sweep(self.slower, self.faster, self._setting)
         assert planned is not None
         lanes, sizes = planned
-        looks, run, again = self._run(
-            lanes, SWEEP.cause, lambda looks: min(len(look.turns) for look in looks) >= effects.LEAST_PAIRS + 2
-        )
+        try:
+            looks, run, again = self._run(
+                lanes, SWEEP.cause, lambda looks: min(len(look.turns) for look in looks) >= effects.LEAST_PAIRS + 2
+            )
+        except ExperimentError as error:
+            self._add(replace(self._sweep_row(), verdict="failed", reason=str(error)))
+            return
         row = replace(self._sweep_row(), run=run, command=again)
         costs = [_step_cost(lane.name, sizes, looks[place::2]) for place, lane in enumerate((self.slower, self.faster))]
         problem = next((look.problem for look in looks if look.problem), None)
@@ -226,13 +233,16 @@ class Engine:
             joint = Together(tuple(row.factor for row in rows), rows[0].changed, reason=reason)
             self.result = replace(self.result, together=joint)
             rows, both = rows[:1], items[0].changed
-        looks, run, again = self._run(
-            (self.slower, both, self.faster),
-            "the proven changes together",
-            lambda looks: (
-                len(looks[2].turns) >= effects.LEAST_PAIRS + 2 and answer.decided(self._effect(looks)[0], self._gap)
-            ),
-        )
+        try:
+            looks, run, again = self._run(
+                (self.slower, both, self.faster),
+                "the proven changes together",
+                lambda looks: (
+                    len(looks[2].turns) >= effects.LEAST_PAIRS + 2 and answer.decided(self._effect(looks)[0], self._gap)
+                ),
+            )
+        except ExperimentError:
+            return
         if any(look.problem for look in looks):
             return
         effect, speedup, pairs = self._effect(looks)
