@@ -69,6 +69,7 @@ class TestNames:
             ("jit(train_step)/transpose(jvp(dense))/dot_general", "fusion.2", "backward"),
             ("jit(update)/mul", "fusion.3", "optimizer"),
             ("", "copy.2", "unexplained"),
+            ("sgd/CollectiveReduceV2", "CollectiveReduceV2", "unexplained"),
         ],
     )
     def test_phase(self, name: str, kind: str, phase: str) -> None:

@@ -19,6 +19,7 @@ OPTIMIZERS = frozenset(
 )
 """Names under which optimizers put their operations; `adam_1` is `adam`."""
 _UPDATES = re.compile(r"Resource(Sparse)?Apply\w+|Assign(Add|Sub)?VariableOp|ResourceScatter\w+")
+_COLLECTIVE = re.compile(r"Collective(Reduce|Gather|AllToAll|Broadcast)|Nccl|all[-_]reduce|all[-_]gather|psum|c10d::")
 _COUNTER = re.compile(r"_\d+$")
 _MOST = 8
 """Top operations that are kept."""
@@ -62,7 +63,7 @@ def phase_of(name: str, kind: str, group: str, optimizer: str | None = None) -> 
         return group
     if group == "input":
         return "data"
-    if not name or kind == "kernel":
+    if not name or kind == "kernel" or is_collective(name, kind):
         return "unexplained"
     if "gradient_tape/" in name or "transpose(" in name:
         return "backward"
@@ -74,6 +75,16 @@ def phase_of(name: str, kind: str, group: str, optimizer: str | None = None) -> 
     if name.startswith("jit(") and "jvp(" not in name:
         return "optimizer"  # in a jitted update, what is neither differentiated nor a gradient applies it
     return "forward"
+
+
+def is_collective(name: str, kind: str) -> bool:
+    """Whether an operation waits for other ranks or replicas."""
+    return bool(_COLLECTIVE.search(kind) or _COLLECTIVE.search(name))
+
+
+def collective_ns(operations: Sequence[Sequence[Any]]) -> float:
+    """Wall time of the operations that wait for other ranks or replicas."""
+    return sum(float(row[3]) for row in operations if is_collective(str(row[0]), str(row[1])))
 
 
 def _shown(name: str, kind: str) -> str:

@@ -22,6 +22,8 @@ from fwtui.recording.vocabulary import GATE_BITS
 
 STEPS = 20
 LEAST_STEPS = 3
+FIRST = 5
+"""Updates before a window: the first ones compile."""
 LIMIT_NS = 300_000_000
 GIVE_UP_NS = 5_000_000_000
 TRIES = 3
@@ -61,7 +63,7 @@ def at_boundary(held: bool) -> None:
         if _window is not None:
             if _window.complete(held):
                 _close(_window)
-        elif not held and agent.header[SLOT_DEEP] < agent.header[SLOT_GATE] >> GATE_BITS:
+        elif not held and agent.header[SLOT_DEEP] < agent.header[SLOT_GATE] >> GATE_BITS and _updates() >= FIRST:
             _open()
     except StandsBack as reason:
         _finish({"note": str(reason)})

@@ -15,11 +15,16 @@ class Gpus:
 
     def __init__(self) -> None:
         self._nvml = _load()
+        self._lost: set[int] = set()
+        """Devices that fell off the bus, by index: they are not asked again, for an answer may never come."""
         self._handles: list[Any] = []
+        """By index; None: a device that cannot be opened."""
+        self._parts: dict[int, list[Any]] = {}
+        """MIG instances of a device, where it is divided."""
         if self._nvml is not None:
             count = self._ask("nvmlDeviceGetCount") or 0
-            found = (self._ask("nvmlDeviceGetHandleByIndex", index) for index in range(int(count)))
-            self._handles = [handle for handle in found if handle is not None]
+            self._handles = [self._ask("nvmlDeviceGetHandleByIndex", index) for index in range(int(count))]
+            self._parts = {index: self._instances(handle) for index, handle in enumerate(self._handles)}
         self._pcie: dict[tuple[int, str], tuple[float, float | None]] = {}
         self._turn = 0
         self._process_since_us: dict[int, int] = {}
@@ -28,8 +33,30 @@ class Gpus:
         """Call a function of NVML; None when the library, the driver or the device has no answer."""
         try:
             return getattr(self._nvml, name)(*arguments)
-        except (self._nvml.NVMLError, AttributeError, UnicodeDecodeError):
+        except (self._nvml.NVMLError, AttributeError, UnicodeDecodeError) as error:
+            self._note_lost(error, arguments[0] if arguments else None)
             return None
+
+    def _note_lost(self, error: Exception, handle: Any) -> None:
+        """Remember a device that is gone until the machine is looked after."""
+        gone = [getattr(self._nvml, name, None) for name in ("NVML_ERROR_GPU_IS_LOST", "NVML_ERROR_RESET_REQUIRED")]
+        code = getattr(error, "value", None)
+        if code is not None and code in gone:
+            self._lost |= {index for index, known in enumerate(self._handles) if known is handle}
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Devices that fell off the bus, by index."""
+        return tuple(sorted(self._lost))
+
+    def _instances(self, handle: Any) -> list[Any]:
+        """The MIG instances of a device; none of one that is whole."""
+        mode = None if handle is None else self._ask("nvmlDeviceGetMigMode", handle)
+        if not mode or not mode[0]:
+            return []
+        most = int(self._ask("nvmlDeviceGetMaxMigDeviceCount", handle) or 0)
+        found = (self._ask("nvmlDeviceGetMigDeviceHandleByIndex", handle, number) for number in range(most))
+        return [part for part in found if part is not None]
 
     def sample(self) -> list[Mapping[str, float | None]]:
         """One row a device."""
@@ -37,6 +64,8 @@ class Gpus:
         return [self._device(index, handle) for index, handle in enumerate(self._handles)]
 
     def _device(self, index: int, handle: Any) -> Mapping[str, float | None]:
+        if handle is None or index in self._lost:
+            return {}
         clock, temperature = self._nvml.NVML_CLOCK_SM, self._nvml.NVML_TEMPERATURE_GPU
         reasons = self._ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
         if reasons is None:
@@ -67,8 +96,11 @@ class Gpus:
         """(pid, values) of the processes on all devices, as far as the driver tells which they are."""
         found: list[tuple[int, dict[str, float | None]]] = []
         for index, handle in enumerate(self._handles):
-            for process in self._ask("nvmlDeviceGetComputeRunningProcesses", handle) or ():
-                found.append((int(process.pid), {"gpu_memory_bytes": _of(process, "usedGpuMemory")}))
+            if handle is None or index in self._lost:
+                continue
+            for part in self._parts.get(index) or [handle]:
+                for process in self._ask("nvmlDeviceGetComputeRunningProcesses", part) or ():
+                    found.append((int(process.pid), {"gpu_memory_bytes": _of(process, "usedGpuMemory")}))
             since_us = self._process_since_us.get(index, 0)
             shares = self._ask("nvmlDeviceGetProcessUtilization", handle, since_us) or ()
             newest = {int(share.pid): share for share in sorted(shares, key=lambda share: int(share.timeStamp))}

@@ -34,6 +34,7 @@ class Sampler:
         self._trouble = trouble
         self._meters: dict[int, TreeMeter] = {}
         self._host = HostMeter()
+        self._lost = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -74,3 +75,7 @@ class Sampler:
             self._log.append(time.perf_counter_ns(), source_of_lane(lane.index), row)
         for index, row_of_gpu in enumerate(gpus.sample()):
             self._log.append(time.perf_counter_ns(), SOURCE_GPU + index, row_of_gpu)
+        if len(gpus.lost) > self._lost:
+            self._lost = len(gpus.lost)
+            names = ", ".join(map(str, gpus.lost))
+            self._trouble(f"GPU {names} fell off the bus: it reads n/a from here on (nvidia-smi and dmesg tell more)")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fwtui.analysis.deep import split
+from fwtui.analysis.deep import collective_ns, split
 from fwtui.analysis.steps import Steps
 from fwtui.recording.run_folder import DEEP
 from fwtui.recording.vocabulary import PHASE_INDEX
@@ -71,8 +71,16 @@ def _split(value: Mapping[str, Any], steps: Steps, facts: Mapping[str, Any]) -> 
         phases=phases,
         operations=tuple((shown, ns / 1e6 / count, share) for shown, ns, share in top),
         cost_ms=_cost_ms(steps, inside),
-        note=value.get("note"),
+        note=_note(value, float(value["busy_ns"])),
     )
+
+
+def _note(value: Mapping[str, Any], busy_ns: float) -> str | None:
+    share = collective_ns(value["operations"]) / busy_ns if busy_ns else 0.0
+    if share >= 0.05:
+        return f"{share:.0%} of the operations' time waits for other ranks, and is left unexplained"
+    noted = value.get("note")
+    return None if noted is None else str(noted)
 
 
 def _cost_ms(steps: Steps, inside: np.ndarray) -> float:
