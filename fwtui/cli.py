@@ -23,6 +23,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 COMMANDS = {
     "run": "train lanes side by side and show them live (the default)",
+    "setup": "choose on a screen what to train, see what is missing, and start",
     "explain": "find by experiments why one lane is slower, and prove the fix",
     "attach": "open the screen of a run that goes on, or is over",
     "replay": "show a recorded run again, at any speed",

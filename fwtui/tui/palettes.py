@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from textual.app import App
 from textual.theme import Theme
@@ -26,9 +27,9 @@ class Palette:
 
 INK_NAMES = (
     *("text", "strong", "dim", "faint", "line", "band", "rest", "stall", "good", "warn", "bad", "loss", "system"),
-    *("onphase", "key"),
+    *("onphase", "key", "notice"),
 )
-BOLD = frozenset(("strong", "stall", "bad", "key"))
+BOLD = frozenset(("strong", "stall", "bad", "key", "notice"))
 
 DARK = Palette(
     background="#121212",
@@ -50,6 +51,7 @@ DARK = Palette(
         "system": "#35c79a",
         "onphase": "#101010",
         "key": "#9ad8ff",
+        "notice": "#f0c040",
     },
     phases={
         "data": "#e69f00",
@@ -86,6 +88,7 @@ LIGHT = Palette(
         "system": "#00805a",
         "onphase": "#101010",
         "key": "#00568f",
+        "notice": "#7a5600",
     },
     phases={**DARK.phases, "transfer": "#cfcfcf", "gc": "#a8a8a8"},
     shades={"startup": "#e6ecf6", "warmup": "#efe6f6", "evaluation": "#f6f0dc"},
@@ -100,7 +103,7 @@ HIGH_CONTRAST = replace(
         **DARK.inks,
         **{"text": "#ffffff", "dim": "#d0d0d0", "faint": "#9a9a9a", "line": "#5fe1ff", "band": "#3f8fff"},
         **{"rest": "#8fb0c8", "stall": "#ff8a3d", "good": "#3fffb0", "warn": "#ffe04d", "bad": "#ff7070"},
-        **{"loss": "#fff04d", "system": "#3fffb0", "onphase": "#000000", "key": "#5fe1ff"},
+        **{"loss": "#fff04d", "system": "#3fffb0", "onphase": "#000000", "key": "#5fe1ff", "notice": "#ffe04d"},
     },
     phases={**DARK.phases, "forward": "#d08a5a", "backward": "#6fcfff", "gc": "#e0e0e0"},
     shades={},
@@ -125,6 +128,7 @@ FEW = Palette(
         "system": "green",
         "onphase": "black",
         "key": "bright_cyan",
+        "notice": "bright_yellow",
     },
     phases={
         "data": "yellow",
@@ -157,7 +161,7 @@ def textual_name(name: str) -> str:
     return "ansi-dark" if PALETTES[name].background is None else f"fwtui-{name}"
 
 
-def register(app: App[str]) -> None:
+def register(app: App[Any]) -> None:
     """Make the themes known to Textual."""
     for name, palette in PALETTES.items():
         if palette.background is None:

@@ -55,8 +55,11 @@ def _parts(frame: Frame, moment: str, say: frozenset[str]) -> list[Part]:
     same = comparison is not None and all(pair.verdict == "no difference" for pair in comparison.pairs)
     if same and len(ranked) > 1:
         parts.append(("no difference   ", "good"))
+    undecided = comparison is not None and any(pair.verdict == "undecided" for pair in comparison.pairs)
+    if undecided and not same and len(ranked) == 2:
+        parts.append(("undecided   ", "warn"))
     for place, lane in enumerate(ranked):
-        parts += _lane(lane, say, len(ranked) > 1, same)
+        parts += _lane(lane, say, len(ranked) > 1, same or (undecided and len(ranked) == 2))
         if place < len(ranked) - 1:
             parts.append(("   " if "words" in say else "  ", "text"))
     return parts
@@ -67,9 +70,10 @@ def _unranked(lanes: Sequence[LaneFrame]) -> list[Part]:
     return [("   ".join(words), "dim")]
 
 
-def _lane(lane: LaneFrame, say: frozenset[str], compared: bool, same: bool) -> list[Part]:
-    fastest = lane.ratio == 1.0 and not same
-    parts: list[Part] = [(lane.name, "strong" if fastest or same else "text")]
+def _lane(lane: LaneFrame, say: frozenset[str], compared: bool, level: bool) -> list[Part]:
+    """`level`: no lane is known to be the fastest."""
+    fastest = lane.ratio == 1.0 and not level
+    parts: list[Part] = [(lane.name, "strong" if fastest or level else "text")]
     if "rate" in say:
         parts.append((f" {show(lane.rate, 'it/s')}", "dim"))
     if compared and fastest:

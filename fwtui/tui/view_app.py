@@ -10,10 +10,9 @@ from textual.binding import BindingType
 from textual.containers import Grid
 from textual.events import Click, Event, Key, MouseScrollDown, MouseScrollUp, Resize
 from textual.screen import Screen
-from textual.widgets import Static
 
 from fwtui.tui import chart, commands, palettes, ranking
-from fwtui.tui.cells import Canvas, CellGrid
+from fwtui.tui.cells import Canvas, CellGrid, clip
 from fwtui.tui.compositor import TightScreen
 from fwtui.tui.config import Config
 from fwtui.tui.footer import FooterLine
@@ -105,7 +104,7 @@ class ViewApp(App[str]):
         with Grid(id="lanes"):
             for lane in self.frame.lanes:
                 yield LanePane(self.cell_theme, lane.index)
-        yield Static("", id="notice", markup=False)
+        yield CellGrid(self.cell_theme, id="notice")
         yield FooterLine(self.cell_theme, id="keys")
 
     def on_mount(self) -> None:
@@ -224,10 +223,10 @@ class ViewApp(App[str]):
         moment, marked = self._moment()
         ranking.draw(canvas, self.frame, moment, marked)
         line.show(canvas)
-        notice = main.query_one("#notice", Static)
-        text = self.cell_theme.words(self._notice())
-        if str(notice.content) != text:
-            notice.update(text)
+        notice = main.query_one("#notice", CellGrid)
+        words = Canvas(1, notice.size.width)
+        words.put(0, 1, clip(self._notice(), words.width - 2), "notice")
+        notice.show(words)
         main.query_one(FooterLine).draw(self.config.commands, self.cost_words())
         self._draw_lanes(main, at_ns)
 
