@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,7 @@ from fwtui.workloads import catalogue
 SCHEDULES = ("turns", "together", "solo")
 TURN_MS = 500
 UNTIL_DECIDED_S = 300.0
+GONE_LIMIT_S = 2.0
 STOP_LIMIT_S = 10.0
 KEPT_RUNS = 100
 """The state folder keeps so many runs; a folder that the user named keeps all, unless told otherwise."""
@@ -36,8 +38,8 @@ LEAST_ROOM_BYTES = 16 << 20
 EXIT_FINISHED, EXIT_FAILED, EXIT_USAGE, EXIT_UNFAIR, EXIT_INTERRUPTED = 0, 1, 2, 4, 130
 
 
-class Detached(Exception):
-    """The terminal is gone; the run goes on without us."""
+class Detached(KeyboardInterrupt):
+    """The terminal is gone; the run goes on without us. A kind of Ctrl-C: an event loop lets nothing else pass."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -126,12 +128,12 @@ def _run(arguments: argparse.Namespace) -> int:
         with follow.uninterrupted():  # a folder that exists is one that we know of
             folder = _make_folder(arguments, workload, entries)
         return _follow(folder, arguments, screen)
+    except Detached:
+        return EXIT_FINISHED
     except KeyboardInterrupt:
         if folder is not None and not folder.read_manifest().get("recorder"):
             _note_never_started(folder)
         return EXIT_INTERRUPTED
-    except Detached:
-        return EXIT_FINISHED
     finally:
         for number, action in zip(_SIGNALS, previous, strict=True):
             signal.signal(number, action)
@@ -144,7 +146,15 @@ def _raise(error: type[BaseException]) -> Callable[[int, FrameType | None], None
     return handler
 
 
-_SIGNALS = {signal.SIGTERM: _raise(Terminated), signal.SIGHUP: _raise(Detached)}
+def _leave_soon(number: int, frame: FrameType | None) -> None:
+    """Leave; a screen that cannot take itself off a terminal that is gone is not waited for."""
+    timer = threading.Timer(GONE_LIMIT_S, os._exit, (EXIT_FINISHED,))
+    timer.daemon = True
+    timer.start()
+    raise Detached
+
+
+_SIGNALS = {signal.SIGTERM: _raise(Terminated), signal.SIGHUP: _leave_soon}
 
 
 def make_folder(arguments: argparse.Namespace) -> RunFolder:
@@ -258,6 +268,9 @@ def _follow(folder: RunFolder, arguments: argparse.Namespace, screen: bool) -> i
                 _stop(folder, "stopped by the user")
         else:
             _follow_in_text(folder, printer)
+    except Detached:
+        printer.silence()
+        raise
     except KeyboardInterrupt as error:
         interrupted = True
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stop takes a few seconds at most
@@ -265,9 +278,6 @@ def _follow(folder: RunFolder, arguments: argparse.Namespace, screen: bool) -> i
             _note_never_started(folder)
         elif not _stop(folder, "fwtui was ended by SIGTERM" if isinstance(error, Terminated) else "interrupted"):
             printer.say("the recorder does not end: its lanes may still run\n")
-    except Detached:
-        printer.silence()
-        raise
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return _conclude(folder, arguments, printer, interrupted)
