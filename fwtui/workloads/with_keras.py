@@ -32,6 +32,7 @@ def train(job: Job) -> None:
     """Trains, then evaluates where the workload has test samples."""
     backend = importlib.import_module(PIPELINES[keras.config.backend()])
     device = backend.choose_device(job)
+    keras.utils.set_random_seed(job.seed)  # for dropout
     channels_first = job.options.get("layout") == "nchw"
     if channels_first and keras.config.backend() == "tensorflow" and device == "cpu":
         raise WorkloadError("tensorflow convolves on the CPU with layout=nhwc only: leave nchw to --device cuda")

@@ -19,6 +19,7 @@ EVALUATION_BATCH = 1_000
 def train(job: Job) -> None:
     """Trains, then evaluates where the workload has test samples."""
     device = tf_pipeline.choose_device(job)
+    tf.random.set_seed(job.seed)  # for dropout
     data_format = "NCHW" if job.options.get("layout") == "nchw" else "NHWC"
     if data_format == "NCHW" and device == "cpu":
         raise WorkloadError("tensorflow convolves on the CPU with layout=nhwc only: leave nchw to --device cuda")

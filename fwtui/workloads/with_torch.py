@@ -20,6 +20,7 @@ EVALUATION_BATCH = 1_000
 def train(job: Job) -> None:
     """Trains, then evaluates where the workload has test samples."""
     device = torch_pipeline.choose_device(job)
+    torch.manual_seed(job.seed)  # for dropout
     mark.stage("loading data")
     samples = data.load(job.workload, job.data)
     batches = torch_pipeline.Batches(job, samples, device, channels_first=True)
