@@ -42,6 +42,9 @@ class LaneFacts:
     training_s: float = 0.0
     compile_s: float = 0.0
     late_compile_share: float | None = None
+    """Share of the time of all steps but the first few that went into tracing or compiling."""
+    late_compiles: int = 0
+    """Steps, but for the first few, in which something was compiled."""
     evaluation_share: float | None = None
     loader_start_share: float | None = None
     """Share of the training time from a loader's start to its first batch, the first start left out."""

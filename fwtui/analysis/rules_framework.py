@@ -21,8 +21,8 @@ def retracing(facts: LaneFacts) -> Finding | None:
         return None
     traces = list(facts.guest.get("retraces") or ())
     recompiles = list(facts.guest.get("recompiles") or ())
-    count = facts.guest.get("retrace_count") or facts.guest.get("recompile_count")
-    if count is not None and count < limit("retracing", "traces"):
+    count = max(facts.guest.get("retrace_count") or 0, facts.guest.get("recompile_count") or 0, facts.late_compiles)
+    if count < limit("retracing", "traces"):
         return None
     evidence = f"{share:.0%} of the time after warm-up went into compiling"
     location = facts.lines.of("compile").location
@@ -94,7 +94,8 @@ def _eager_graph(facts: LaneFacts) -> Finding | None:
     if share < limit("dispatch-bound", "share"):
         return None
     evidence = f"TensorFlow runs eagerly, operation by operation: {share:.0%} of the {facts.total_ms:.3g} ms step"
-    place = _place(facts.guest, "compile_at") or facts.lines.of("forward", "backward", "unexplained").location
+    forward = facts.lines.of("forward").location or facts.lines.of("backward", "unexplained").location
+    place = _place(facts.guest, "compile_at") or forward
     return finding("dispatch-bound", facts, share, evidence, place)
 
 

@@ -29,6 +29,11 @@ def shown(file: str, line: int) -> str:
     return f"{file[len(folder) :] if file.startswith(folder) else file}:{line}"
 
 
+def cores() -> int:
+    """How many cores the program may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def after(owner: Any, name: str, learn: Callable[..., None]) -> None:
     """Call `learn` with the call's own arguments after `owner.name`; an error in it is noted, and disarms it."""
 

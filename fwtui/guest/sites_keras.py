@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, List
 
 from fwtui.guest import agent, sites
@@ -18,7 +17,7 @@ def _compiled(model: Any, *_: Any, **__: Any) -> None:
         {
             "compile_at": sites.here(),
             "run_eagerly": bool(getattr(model, "run_eagerly", False)),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": sites.cores(),
             "unfused_layers": _unfused(model) or None,
             "layout": _layout(model),
         }

@@ -61,7 +61,7 @@ def arm_threads(module: Any) -> None:
     """Remember who set the number of threads."""
 
     def learn(number: int) -> None:
-        agent.facts({"threads_at": sites.here(), "threads_set": int(number)})
+        agent.facts({"threads_at": sites.here(), "threads_set": int(number), "cores": sites.cores()})
 
     sites.after(module, "set_intra_op_parallelism_threads", learn)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from typing import Any, Dict, List, Set
 
@@ -21,6 +20,7 @@ def arm(torch: Any) -> None:
     sites.after(dataloader.DataLoader, "__iter__", _started_loader)
     sites.after(torch.optim.Optimizer, "__init__", _made_optimizer)
     sites.after(torch, "set_num_threads", _set_threads)
+    sites.after(torch.nn.modules.rnn.RNNCellBase, "__init__", _made_cell)
     _arm_first_backward(torch)
 
 
@@ -55,8 +55,13 @@ def _made_optimizer(optimizer: Any, *_: Any, **__: Any) -> None:
         _optimizers[id(optimizer)] = (weakref.ref(optimizer), place)
 
 
+def _made_cell(cell: Any, *_: Any, **__: Any) -> None:
+    if "unfused_layers" not in agent._facts:
+        agent.facts({"unfused_layers": [type(cell).__name__], "unfused_at": sites.here()})
+
+
 def _set_threads(number: int) -> None:
-    agent.facts({"threads_at": sites.here(), "threads_set": int(number)})
+    agent.facts({"threads_at": sites.here(), "threads_set": int(number), "cores": sites.cores()})
 
 
 def _arm_first_backward(torch: Any) -> None:
@@ -78,7 +83,7 @@ def _arm_first_backward(torch: Any) -> None:
 def _learn(loss: Any) -> None:
     import torch
 
-    agent.facts({"grad_nodes": _count_nodes(loss), "cores": _cores()})
+    agent.facts({"grad_nodes": _count_nodes(loss), "cores": sites.cores()})
     if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled():
         kind = "cuda" if torch.is_autocast_enabled() else "cpu"
         agent.facts({"autocast": str(torch.get_autocast_dtype(kind)).replace("torch.", "")})
@@ -87,10 +92,6 @@ def _learn(loss: Any) -> None:
         if optimizer is not None:
             _look_at(optimizer, place)
             return
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _count_nodes(loss: Any) -> int:

@@ -9,8 +9,9 @@ import numpy as np
 
 from fwtui.analysis.lane_facts import LaneFacts
 from fwtui.analysis.lines import Lines, stack_of
+from fwtui.analysis.steps import Steps
 from fwtui.recording.code_lines import is_users
-from fwtui.recording.vocabulary import SOURCE_GPU, SOURCE_HOST, source_of_lane
+from fwtui.recording.vocabulary import PHASE_INDEX, SOURCE_GPU, SOURCE_HOST, source_of_lane
 from fwtui.view.gpu import throttle_names
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_stalls import lost_by_cause, stalls_over
@@ -25,6 +26,8 @@ _LEAST_ROWS = 8
 _WARMUP = 0.15
 """Memory is looked at after this share of the training: buffers are made at first."""
 _GPUS = 16
+_FIRST_STEPS = 4
+"""They trace and compile in any program."""
 _TRACEBACK = re.compile(r'^  File "(.+)", line (\d+)')
 
 
@@ -51,6 +54,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     until = min(at_ns, int(derived.steps.end_ns[-1])) if len(derived.steps) else at_ns
     stalls = [stall for stall in stalls_over(log, derived, samples, source) if stall.end_ns <= at_ns]
     lost_by, stall_lines = lost_by_cause(stalls, statistics.training_ns)
+    late_share, late_compiles = _late_compiling(derived.steps.until(int(np.searchsorted(derived.steps.end_ns, at_ns))))
     starts, start_ns = log.loader_starts.later_ns(until)
     evaluation = statistics.evaluation_ns + state.tail_evaluation_ns
     whole = statistics.training_ns + evaluation
@@ -75,7 +79,8 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         thread_share=thread_share,
         training_s=statistics.training_ns / 1e9,
         compile_s=log.folder.compile_ns / 1e9,
-        late_compile_share=statistics.late_compile_share,
+        late_compile_share=late_share,
+        late_compiles=late_compiles,
         evaluation_share=evaluation / whole if whole else None,
         loader_start_share=start_ns / statistics.training_ns if starts > 1 and statistics.training_ns else None,
         loader_starts=starts,
@@ -92,6 +97,12 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         crash_line=_crash_line(log) if state.state in ("failed", "killed") else None,
         hung_line=newest.location if newest else None,
     )
+
+
+def _late_compiling(steps: Steps) -> tuple[float | None, int]:
+    """(share of compiling in all steps but the first few, steps in which there was some)"""
+    compiling, whole = steps.phases[_FIRST_STEPS:, PHASE_INDEX["compile"]], float(steps.step_ns[_FIRST_STEPS:].sum())
+    return (float(compiling.sum()) / whole if whole else None), int((compiling > 0).sum())
 
 
 def _is_eager(log: LaneLog) -> bool:
