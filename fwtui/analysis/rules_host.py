@@ -16,6 +16,7 @@ _NATIVE_CALL = (
     "tensorflow/python/util/traceback_utils",
     "jax/_src",
     "keras/src/utils/traceback",
+    "keras/src/backend/jax/trainer",
 )
 
 

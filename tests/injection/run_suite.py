@@ -22,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cases import CLEAN, FAULTS, Case
 
 LIMIT_S = 150
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+"""So that the programs' steps do not depend on how many cores the machine has."""
 
 
 def run(case: Case, folder: Path) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
     words += ["--json", str(folder / "report.json"), f"lane={case.path} {case.fault}"]
     if case.second:
         words.append(f"other={case.path} {case.second}")
-    environment = {**os.environ, **dict(case.environment)}
+    environment = {**os.environ, **ONE_THREAD, **dict(case.environment)}
     burn = [sys.executable, "-c", "while True: pass"]
     burners = [subprocess.Popen(burn, stdin=subprocess.DEVNULL) for _ in range(case.neighbours)]
     try:
@@ -69,6 +71,7 @@ def judge(case: Case, lane: dict[str, Any]) -> dict[str, Any]:
         "expected": case.expected,
         "found": first["code"] if first and (case.expected or first["severity"] != "note") else None,
         "codes": [one["code"] for one in findings],
+        "alarms": alarms,
         "location": first["location"] if first else None,
         "evidence": first["evidence"] if first else None,
         "steps": lane["steps_counted"],

@@ -11,7 +11,7 @@ BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 import keras
 import numpy as np
 
-EPOCHS = int(sys.argv[2]) if len(sys.argv) > 2 else 6
+EPOCHS = int(sys.argv[2]) if len(sys.argv) > 2 else 4
 features, batch, count = 256, 128, 40
 keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).normal(size=(batch * count, features)).astype("float32")
@@ -81,8 +81,8 @@ def build():
     return keras.Sequential(
         [
             layers.Input((features,)),
-            layers.Dense(1024, activation="relu"),
-            layers.Dense(1024, activation="relu"),
+            layers.Dense(512, activation="relu"),
+            layers.Dense(512, activation="relu"),
             layers.Dense(10),
         ]
     )

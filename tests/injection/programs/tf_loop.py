@@ -9,14 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 FAULT = sys.argv[1]
-STEPS = 240
+STEPS = 150
 tf.random.set_seed(0)
 features, batch, count = 256, 128, 40
 if FAULT == "thread-oversubscription":
     tf.config.threading.set_intra_op_parallelism_threads(32)  # LINE thread-oversubscription
 x = np.random.default_rng(0).normal(size=(batch * count, features)).astype("float32")
 y = np.random.default_rng(1).integers(0, 10, batch * count)
-sizes = (features, 1024, 1024, 10)
+sizes = (features, 512, 512, 10)
 weights = [tf.Variable(tf.random.normal((a, b), stddev=0.03)) for a, b in zip(sizes, sizes[1:])]
 optimizer = tf.keras.optimizers.SGD(0.01)
 if FAULT == "slow-optimizer":
@@ -106,7 +106,7 @@ for step, (inputs, targets) in enumerate(pipeline()):
         found = gradients(inputs, targets)
         optimizer.apply_gradients(zip(found, weights))  # LINE slow-optimizer
     elif FAULT == "retracing":
-        train_step(inputs, targets, step % 60 + 1)  # LINE retracing
+        train_step(inputs, targets, step % 100 + 1)  # LINE retracing
     elif FAULT == "compile-in-timing":
         train_step(inputs, targets, 1)
     else:
@@ -120,7 +120,7 @@ for step, (inputs, targets) in enumerate(pipeline()):
         kept.append(np.ones(500_000))
     elif FAULT == "checkpoint-stall" and step % 10 == 9:
         saver.write("/tmp/injected-tf")  # LINE checkpoint-stall
-    elif FAULT == "lane-crashed" and step == 120:
+    elif FAULT == "lane-crashed" and step == 60:
         raise ValueError("the targets do not fit")  # LINE lane-crashed
     if step >= STEPS:
         break

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 FAULT = sys.argv[1]
-STEPS = 240 if FAULT != "compile-in-timing" else 40
+STEPS = 150 if FAULT != "compile-in-timing" else 40
 torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(256, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10))
+model = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 BACKEND = "inductor" if FAULT == "compile-in-timing" else "aot_eager"
 
@@ -29,7 +29,7 @@ x, y = torch.randn(256, 256), torch.randint(0, 10, (256,))
 for step in range(STEPS):
     size = 128
     if FAULT == "retracing":
-        size = 64 + step % 60
+        size = 64 + step % 100
     optimizer.zero_grad()
     output = forward(x[:size], 1.0)  # LINE retracing
     loss = nn.functional.cross_entropy(output, y[:size])

@@ -9,7 +9,7 @@ from torch import nn
 FAULT = sys.argv[1]
 torch.manual_seed(0)
 x, y = torch.randn(128 * 40, 256), torch.randint(0, 10, (128 * 40,))
-model = nn.Sequential(nn.Linear(256, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10))
+model = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 weights = model[2].weight.detach()[:32]
 
@@ -22,7 +22,7 @@ def report(loss):
             weights.tolist()  # LINE sync-every-step
 
 
-for step in range(240):
+for step in range(150):
     begin = step * 128 % len(x)
     inputs, targets = x[begin : begin + 128], y[begin : begin + 128]
     loss = nn.functional.cross_entropy(model(inputs), targets)

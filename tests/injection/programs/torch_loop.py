@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 FAULT = sys.argv[1]
-STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 240
+STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 150
 torch.manual_seed(0)
 
 
@@ -91,7 +91,7 @@ def main():
         torch.set_num_threads(16)  # LINE thread-oversubscription
     features, batch = 256, 128
     x, y = torch.randn(batch * 40, features), torch.randint(0, 10, (batch * 40,))
-    model = nn.Sequential(nn.Linear(features, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10))
+    model = nn.Sequential(nn.Linear(features, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
     if FAULT == "unfused-kernel":
         model = Cells()
     elif FAULT == "dispatch-bound":
@@ -134,7 +134,7 @@ def main():
                 torch.save(
                     [model.state_dict()] * 1 + [torch.randn(8_000_000)], "/tmp/injected.pt"
                 )  # LINE checkpoint-stall
-            elif FAULT == "lane-crashed" and step == 120:
+            elif FAULT == "lane-crashed" and step == 60:
                 raise ValueError("the targets do not fit")  # LINE lane-crashed
             step += 1
             if step >= STEPS:

@@ -20,7 +20,7 @@ elif WHAT in ("eager", "compiled"):
     layers = [layer for _ in range(40) for layer in (nn.Linear(64, 64), nn.GELU(), nn.LayerNorm(64))]
     model, x = nn.Sequential(nn.Linear(256, 64), *layers, nn.Linear(64, 10)), torch.randn(batch * 10, 256)
 else:
-    model = nn.Sequential(nn.Linear(256, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10))
+    model = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
     x = torch.randn(batch * 10, 256)
 model, x = model.to(dtype), x.to(dtype)
 y = torch.randint(0, 10, (len(x),))
@@ -28,7 +28,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 step_model = torch.compile(model) if WHAT == "compiled" else model
 loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=batch)
 steps = 0
-while steps < 300:
+while steps < 160:
     for inputs, targets in loader:
         optimizer.zero_grad()
         nn.functional.cross_entropy(step_model(inputs), targets).backward()
