@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fwtui.analysis import rules_framework, rules_host, rules_input, rules_machine
+from fwtui.analysis import rules_device, rules_framework, rules_host, rules_input, rules_machine
 from fwtui.analysis.lane_facts import LaneFacts, finding
 from fwtui.analysis.results import Comparison, Finding
 from fwtui.analysis.rules_pairs import against_others
@@ -14,6 +14,7 @@ RULES: tuple[Callable[[LaneFacts], Finding | None], ...] = (
     *rules_framework.RULES,
     *rules_input.RULES,
     *rules_host.RULES,
+    *rules_device.RULES,
 )
 _ORDER = {"critical": 0, "warning": 1, "note": 2}
 STALL_SHARE = 0.05

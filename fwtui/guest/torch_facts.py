@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any, Tuple
 
-from fwtui.guest import agent
+from fwtui.guest import agent, cuda_hooks
 
 
 def release(torch: Any) -> Tuple[int, int]:
@@ -34,6 +34,7 @@ def learn(optimizer: Any) -> None:
         "device": f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device),
     }
     learn_versions()
+    cuda_hooks.arm_on(device)
     agent.facts({"compiled": False, **agent._facts, **values} if "compiled" not in agent._facts else values)
 
 
