@@ -126,6 +126,8 @@ class Explanation:
     done: int = 0
     planned: int = 0
     problem: str | None = None
+    pid: int | None = None
+    """The process that makes the experiments."""
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Engine:
     def explain(self) -> Explanation:
         """Make the experiments; an interruption ends them and keeps what was found."""
         queue = self._queue()
-        self.result = replace(self.result, planned=len(queue))
+        self.result = replace(self.result, planned=len(queue), pid=os.getpid())
         try:
             if self._gap.ci95 is not None and self._gap.ci95[0] > 0:
                 self._save()

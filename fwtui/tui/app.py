@@ -14,6 +14,7 @@ from fwtui.recording.run_folder import RunFolder
 from fwtui.tui import commands
 from fwtui.tui.compare_sheet import CompareScreen
 from fwtui.tui.config import Config, read
+from fwtui.tui.explain_sheet import ExplainScreen
 from fwtui.tui.lane_sheet import LaneScreen
 from fwtui.tui.output_panel import OutputPanel
 from fwtui.tui.panels import FindingsPanel, HelpPanel, QuestionPanel, StallPanel
@@ -53,6 +54,9 @@ class FwtuiApp(ViewApp):
 
     def action_compare(self) -> None:
         self.push_screen(CompareScreen())
+
+    def action_explain(self) -> None:
+        self.push_screen(ExplainScreen())
 
     def action_findings(self) -> None:
         self.push_screen(FindingsPanel(self.frame))

@@ -40,6 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("previous-lane", "shift+tab", "shift+tab", "lane back", "previous_lane", "focus the lane before", 0, False),
     Command("maximise", "enter,z", "enter z", "maximise", "maximise", "all that is known of the focused lane; back", 3),
     Command("compare", "c", "c", "compare", "compare", "distributions over each other, the gap by phase, parity", 4),
+    Command("explain", "e", "e", "explain", "explain", "find by experiments why a lane is slower; the lanes wait"),
     Command("back", "left", "←", "back", "history(-1)", "look a quarter of the window further back"),
     Command("forward", "right", "→", "forward", "history(1)", "look a quarter of the window further on"),
     Command("oldest", "home", "home", "oldest", "oldest", "look at the run's beginning"),

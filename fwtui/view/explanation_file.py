@@ -6,6 +6,7 @@ import json
 
 from fwtui.analysis.explanation import Explanation, from_json
 from fwtui.recording.run_folder import EXPLAIN, RunFolder
+from fwtui.view.explain_process import seen_alive
 
 Stamp = tuple[int, int, int]
 
@@ -20,6 +21,8 @@ class ExplanationFile:
 
     def poll(self) -> bool:
         """Read what is new; whether anything was."""
+        if self.value is not None:
+            self.value = seen_alive(self.value)
         try:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
