@@ -13,6 +13,7 @@ from fwtui.commands.parser import UsageError
 from fwtui.workloads import catalogue
 
 NAME = "origin"
+MEANING = "two scripts that claim to compare PyTorch with Keras, as they are: unequal work"
 FAIR = "regression-mlp"
 """The same network, loss and optimizer on as many samples, with the same batches in every lane."""
 _FOLDER = Path(catalogue.__file__).parent / "origin"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
+from fwtui.commands import origin
 from fwtui.workloads import catalogue
 
 
@@ -22,6 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
         for option in workload.options:
             if option not in _common(workloads):
                 print(f"  {'':<16}:{option.usage:<24} {option.meaning}")
+    print(f"  {origin.NAME:<16}{origin.MEANING}")
     print(f"  {'all that learn':<16}with the same values in every lane")
     for option in _common(workloads):
         print(f"  {'':<16}:{option.usage:<40} {option.meaning}")

@@ -35,14 +35,15 @@ def train(job: Job) -> None:
     mark.facts(optimizer=settings.optimizer_facts(job.workload))
 
     first_losses: list[Any] = []
+    checked = job.checked_steps
     with mark.finishable():
         for step, (inputs, targets) in enumerate(batches, start=1):
             loss = train_step(inputs, targets)
             if callback:
                 callback()
-            if step <= job.checked_steps:
+            if step <= checked:
                 first_losses.append(loss)
-                if step == job.checked_steps:
+                if step == checked:
                     settings.report_losses(tf.stack(first_losses).numpy().tolist())
             if job.print_losses:
                 print(f"step loss {float(loss):.9g}")

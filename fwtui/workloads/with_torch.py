@@ -36,7 +36,7 @@ def train(job: Job) -> None:
     callback = settings.callback(job)
     settings.tell(job)
 
-    plan = job.plan
+    plan, checked = job.plan, job.checked_steps
     first_losses: list[torch.Tensor] = []
     model.train()
     with mark.finishable():
@@ -54,9 +54,9 @@ def train(job: Job) -> None:
                 optimizer.step()
                 if callback:
                     callback()
-                if len(first_losses) < job.checked_steps:
+                if len(first_losses) < checked:
                     first_losses.append(loss.detach())
-                    if len(first_losses) == job.checked_steps:
+                    if len(first_losses) == checked:
                         settings.report_losses(torch.stack(first_losses).tolist())
                 if job.print_losses:
                     print(f"step loss {loss.item():.9g}")
@@ -75,9 +75,10 @@ def _forward(job: Job, model: nn.Module, device: torch.device) -> Callable[[Any,
     l1, l2 = settings.penalties(job.workload)
     kernels = torch_layers.kernels(model)
     mixed = job.precision == "mixed_bf16"
+    arithmetic = torch.autocast(device.type, torch.bfloat16) if mixed else contextlib.nullcontext()
 
     def forward(inputs: Any, targets: Any) -> torch.Tensor:
-        with torch.autocast(device.type, torch.bfloat16) if mixed else contextlib.nullcontext():
+        with arithmetic:
             outputs = step_model(inputs)
         loss: torch.Tensor = loss_function(outputs.float(), targets)
         if l1:
