@@ -149,6 +149,7 @@ def activate() -> None:
                 _writer = make(os.path.join(_rank_dir, EVENTS_FILE), _start_ns)
                 if elsewhere or size > 1:
                     write_json(pathlib.Path(_rank_dir) / HOST, where.describe(rank, size))
+                    facts({"world_size": size})
             except FileExistsError:
                 continue
             except OSError as error:
@@ -242,6 +243,11 @@ def tell(values: Dict[str, Any]) -> None:
     """Add what the program tells of itself: it wins over what is learnt."""
     _told.update(values)
     facts(values)
+
+
+def known(fact: str) -> Any:
+    """A fact that was learnt, or None."""
+    return _facts.get(fact)
 
 
 def hook_error(hook: str, error: BaseException) -> None:

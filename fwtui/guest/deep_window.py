@@ -159,18 +159,16 @@ def _updates() -> int:
 
 def _profiler() -> Any:
     """The profiler of the framework that computes the steps."""
-    keras = sys.modules.get("keras")
-    backend = None
-    if keras is not None and agent.in_keras_fit():
-        with contextlib.suppress(AttributeError):
-            backend = str(keras.config.backend())
-    if backend == "torch" or (backend is None and agent.count("backward_begin") and "torch" in sys.modules):
+    computes = agent.known("framework")
+    if computes == "keras":
+        computes = agent.known("backend")
+    if computes == "torch":
         from fwtui.guest import deep_torch
 
         return deep_torch.Profiler()
     from fwtui.guest import deep_xla
 
-    if backend == "jax" or (backend is None and "jax" in sys.modules and not agent.count("train_call_end")):
+    if computes == "jax" or (computes is None and "jax" in sys.modules and not agent.count("train_call_end")):
         return deep_xla.JaxProfiler()
     if "tensorflow" in sys.modules:
         return deep_xla.TensorFlowProfiler()

@@ -74,6 +74,23 @@ def _deep(lane: LaneFrame) -> str:
     return f"{', '.join(parts)} (sampled in {lane.deep.steps} steps, which cost {show(lane.deep.cost_ms, 'ms')})"
 
 
+def _ranks(lane: LaneFrame) -> str:
+    """How many, on how many hosts, what they take of their own and how long the longest waits for others."""
+    if not lane.ranks:
+        return NOT_KNOWN
+    own = [rank.own_ms for rank in lane.ranks if rank.own_ms is not None]
+    waits = [rank.communication_ms for rank in lane.ranks if rank.communication_ms is not None]
+    hosts = len({rank.host for rank in lane.ranks})
+    offsets = [abs(rank.clock_offset_ms) for rank in lane.ranks if rank.clock_offset_ms is not None]
+    parts = [
+        f"{len(lane.ranks)}" + (f" on {hosts} hosts" if hosts > 1 else ""),
+        f"own step {show(min(own), 'ms')} – {show(max(own), 'ms')}" if own else NOT_KNOWN,
+        f"waiting up to {show(max(waits), 'ms')}" if waits else NOT_KNOWN,
+        f"clocks up to {show(max(offsets), 'ms')} apart" if offsets else NOT_KNOWN,
+    ]
+    return ", ".join(part for part in parts if part != NOT_KNOWN)
+
+
 def _operations(lane: LaneFrame) -> str:
     shown = lane.deep.operations[:3] if lane.deep else ()
     return ", ".join(f"{name} {show(ms, 'ms')}" for name, ms, _ in shown) or NOT_KNOWN
@@ -113,6 +130,7 @@ MEASURES = (
     Measure("memory, peak", lambda lane: show(lane.rss_peak_bytes, "bytes")),
     Measure("GPU", _gpu),
     Measure("loss", _loss),
+    Measure("ranks", _ranks, optional=True),
     Measure("inside the step", _deep, optional=True),
     Measure("top operations", _operations, optional=True),
 )

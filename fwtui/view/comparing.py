@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,14 @@ def samples_per_step(session: Session, index: int) -> float | None:
     for value in (log.facts.get("samples_per_step"), log.notes.samples, log.notes.plan.get("samples_per_step")):
         if value:
             a_batch = value == log.facts.get("batch_size")  # of which a step may take several: gradient accumulation
-            return float(value) * (log.batches_per_step() if a_batch else 1)
+            return float(value) * (log.batches_per_step() if a_batch else 1) * _ranks_that_add_up(log.facts)
     return None
+
+
+def _ranks_that_add_up(facts: Mapping[str, Any]) -> int:
+    """How many ranks take a batch of their own in each step; Keras tells the batch of all of them."""
+    size = facts.get("world_size")
+    return size if isinstance(size, int) and facts.get("framework") == "torch" else 1
 
 
 def compared(
@@ -77,6 +83,8 @@ def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> Lane
     facts, plan = dict(log.facts), log.notes.plan
     if plan.get("steps_per_epoch"):
         facts.setdefault("updates_per_epoch", plan["steps_per_epoch"])
+    if facts.get("batch_size"):
+        facts["batch_size"] = int(facts["batch_size"]) * _ranks_that_add_up(facts)
     if statistics.count:
         facts.setdefault("validates", statistics.evaluation_ns > 0)
     return LaneSteps(
