@@ -15,6 +15,8 @@ from aiohttp import web
 from textual_serve.server import Server
 
 TOKEN_BYTES = 16
+CONTENT = "default-src 'self' 'unsafe-inline' data: blob:; connect-src 'self' {}"
+"""Nothing is loaded from elsewhere (textual-serve's page asks for a font)."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -71,6 +73,7 @@ async def _guard(token: str, site: str, request: web.Request, handler: Handler) 
     if not response.prepared:
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cache-Control"] = "no-store"
+        response.headers["Content-Security-Policy"] = CONTENT.format(site.replace("http", "ws", 1))
     return response
 
 

@@ -50,6 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
     argv = [sys.executable, "-m", "fwtui", "attach", "--run-dir", os.fspath(directory)]
     if arguments.run:
         argv.append(arguments.run)
+    os.environ["COLORTERM"] = "truecolor"  # of the browser's terminal, not of this one
     try:
         server = PrivateServer(argv, arguments.host, arguments.port)
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fwtui.view.frame import COLUMN_WAITING, Frame, LaneFrame
+from fwtui.view.frame import Frame, LaneFrame
 from fwtui.view.session import Session
 
 SLOTS = 480
@@ -32,7 +32,6 @@ def lane_series(session: Session, frame: Frame, lane: LaneFrame) -> dict[str, An
         "high": _plain(cut.high_ms),
         "state": cut.state.tolist(),
         "states": _stretches(cut.state),
-        "bridge": _bridge(cut.state),
         "loss": _plain(session.loss(lane.index, slot_ns, 0, SLOTS)),
         "cpu": _plain(session.series(lane.index, "cpu_cores", slot_ns, 0, SLOTS)),
         "memory": _plain(session.series(lane.index, "rss_bytes", slot_ns, 0, SLOTS) / 2**30),
@@ -62,9 +61,3 @@ def _stretches(state: np.ndarray) -> list[list[int]]:
     """[first slot, slot after the last, state] of each stretch of one state."""
     edges = [0, *(np.flatnonzero(np.diff(state)) + 1).tolist(), len(state)]
     return [[a, b, int(state[a])] for a, b in pairwise(edges)]
-
-
-def _bridge(state: np.ndarray) -> int:
-    """The longest wait for a turn, in slots, over which a line may be drawn on."""
-    waits = [b - a for a, b, kind in _stretches(state) if kind == COLUMN_WAITING]
-    return int(np.percentile(waits, 95)) + 2 if waits else 2

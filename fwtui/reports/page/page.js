@@ -90,8 +90,8 @@ function stepsChart(card) {
       const s = lane.series, pieces = [[]];
       for (let i = first; i < last; i++) {
         if (s.mean[i] === null || s.mean[i] === undefined) {
-          // the lanes take turns: a short gap is the other one's turn, and the line goes on
-          if (pieces.at(-1).length && i - pieces.at(-1).at(-1) > s.bridge) pieces.push([]);
+          // a gap of a slot or two is chance; a longer one is another lane's turn, and the line breaks off
+          if (pieces.at(-1).length && i - pieces.at(-1).at(-1) > 2) pieces.push([]);
         } else pieces.at(-1).push(i);
       }
       const middle = (i) => x((i + 0.5) * run.series.slot_s);
@@ -127,7 +127,7 @@ function stepsChart(card) {
       const lines = [[seconds(time(at)), true]];
       for (const lane of shown) {
         let near = slot;
-        for (let d = 0; d <= lane.series.bridge && lane.series.mean[near] == null; d++) near = [slot - d, slot + d].find((i) => lane.series.mean[i] != null) ?? slot;
+        for (let d = 0; d <= 2 && lane.series.mean[near] == null; d++) near = [slot - d, slot + d].find((i) => lane.series.mean[i] != null) ?? slot;
         const s = lane.series, known = s.mean[near] != null;
         lines.push([`${lane.name}  ${known ? `${ms(s.mean[near])}  (${digits(s.low[near])} – ${digits(s.high[near])})` : run.state_names[s.state[slot]] ?? ""}`, false, lane.colour]);
         const stall = lane.stall_list.find((one) => Math.abs(x(one.at) - at) < 6);
@@ -162,13 +162,13 @@ function phasesChart(card) {
   rows.forEach(([lane, kind, phases], number) => {
     const y = number * (height + 12) + 2, total = sum(phases), over = total > top * 1.001;
     const width = (W - L - R) * (over ? 1 : total / top);
-    node("text", { x: 0, y: y + 13, class: "strong" }, svg, lane.name.slice(0, 26));
+    node("text", { x: 0, y: y + 13, class: "strong" }, svg, lane.name.length > 25 ? lane.name.slice(0, 24) + "…" : lane.name);
     node("text", { x: 0, y: y + 27, style: kind[0] === "s" ? "fill:var(--stall)" : "" }, svg, kind);
     let x = L;
     for (const [name, value] of Object.entries(phases)) {
       const part = (width * value) / total;
       const rect = node("rect", { x, y, width: Math.max(0, part - 1), height, fill: `var(--${name})`, rx: 2 }, svg);
-      if (part > 54) node("text", { x: x + part / 2, y: y + height / 2 + 4, "text-anchor": "middle", style: "fill:#101010;font-weight:600;pointer-events:none" }, svg, name);
+      if (part > name.length * 6.6 + 10) node("text", { x: x + part / 2, y: y + height / 2 + 4, "text-anchor": "middle", style: "fill:#101010;font-weight:600;pointer-events:none" }, svg, name);
       rect.onpointermove = (event) => {
         const box = card.getBoundingClientRect();
         label.show(event.clientX - box.left, event.clientY - box.top, [[`${name}: ${ms(value)}`, true, `var(--${name})`], [`${percent(value / total)} of the ${kind}: ${run.phases[name] ?? ""}`, false]]);
