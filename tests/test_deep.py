@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from guest_programs import lane as lanes
 from test_guest import wait_for, wait_until_waiting
+from test_recorder import make_run, steps  # noqa: F401 - a fixture
+from test_recorder import wait_for as wait_until
 
 from fwtui.analysis.deep import phase_of, split
 from fwtui.analysis.statistics import counted_mask
@@ -20,6 +22,7 @@ from fwtui.guest.deep_shares import Interval, innermost, share_wall_time
 from fwtui.guest.deep_xla import read_xspace
 from fwtui.guest.protobuf import fields, grouped
 from fwtui.recording.event_log import SLOT_DEEP
+from fwtui.recording.run_folder import DEEP
 from fwtui.recording.vocabulary import CODE_BITS, EVENT, GATE_GO
 from fwtui.view.deep import deep_split
 
@@ -236,3 +239,19 @@ def test_a_window_gives_way_to_the_programs_own_profiler(tmp_path: Path) -> None
     assert deep is not None
     assert "operations" not in deep
     assert "profile itself" in deep["note"]
+
+
+def test_a_window_on_request_through_the_recorder(make_run: Any) -> None:  # noqa: F811
+    """Steps that only marks tell of have no profiler: the lane is told so, marked and goes on."""
+    from fwtui.recorder.launch import start
+    from fwtui.recording.control import send
+
+    folder = make_run(steps(sleep=0.002), schedule="together")
+    start(folder)
+    rank = folder.lane("lane0") / "rank-0"
+    wait_until(lambda: (rank / "events.log").exists() and send(folder, {"do": "deep", "lane": "lane0"})["ok"])
+    wait_until(lambda: (rank / DEEP).exists())
+    assert "no profiler" in json.loads((rank / DEEP).read_text())["note"]
+    assert not send(folder, {"do": "deep", "lane": "nobody"})["ok"]
+    wait_until(lambda: send(folder, {"do": "deep", "lane": "lane0"})["ok"])
+    send(folder, {"do": "stop"})
