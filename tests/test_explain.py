@@ -22,7 +22,7 @@ from fwtui.commands import run
 from fwtui.commands.explain import budget, setting
 from fwtui.commands.lanes import lanes as manifest_lanes
 from fwtui.commands.parser import Parser, UsageError
-from fwtui.explain import answer, effects, plan
+from fwtui.explain import answer, effects, origin, plan
 from fwtui.explain.factors import FACTORS
 from fwtui.explain.subjects import Subject, run_argv, subject
 from fwtui.reports import json_report
@@ -382,3 +382,57 @@ def test_one_lane_has_no_gap(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "one lane" in output
+
+
+# --- the origin's claims ------------------------------------------------------------------------------------------
+
+
+def measures(ms: float, memory: float = 3e8, gpu: float | None = None, spread: float = 0.01) -> origin.LaneMeasures:
+    chance = np.random.default_rng(round(ms * 1000))
+    times = np.arange(12) * 1e9
+    return origin.LaneMeasures(effects.Turns(times, ms * chance.normal(1, spread, 12)), memory * 1.1, memory, gpu)
+
+
+def verdicts(on_gpu: bool = False, **lanes: origin.LaneMeasures) -> dict[str, str]:
+    named = {name.replace("_", ":", 1).replace("threads", "threads=1"): value for name, value in lanes.items()}
+    column = origin.column("lstm", named, on_gpu, "run")
+    return {claim.name: tested.verdict for claim, tested in zip(origin.CLAIMS, column.tested, strict=True)}
+
+
+def test_a_claim_is_refuted_or_supported_by_its_own_comparison_only() -> None:
+    found = verdicts(
+        torch=measures(1.0, 2e8),
+        torch_compile=measures(0.5),
+        torch_threads=measures(1.8),
+        keras=measures(2.0, 4e8),
+        keras_eager=measures(6.0),
+        keras_jit=measures(1.9),
+        keras_threads=measures(2.01),
+    )
+    assert found == {
+        "dynamic graph": "refuted",
+        "memory, host": "supported",
+        "memory, GPU": "not testable here",
+        "code generation": "supported",
+        "hardware, CPU": "supported",
+        "hardware, GPU": "not testable here",
+    }
+
+
+def test_what_is_too_noisy_or_missing_is_undecided_and_a_gpu_makes_its_claim_testable() -> None:
+    noisy = verdicts(
+        torch=measures(1.0, spread=0.5), keras=measures(1.1, spread=0.5), keras_eager=measures(1.3, spread=0.5)
+    )
+    assert noisy["dynamic graph"] == "undecided"
+    assert noisy["code generation"] == "undecided"
+    found = verdicts(True, torch=measures(1.0, gpu=1e9), keras=measures(1.0, gpu=8e9))
+    assert found["memory, GPU"] == "supported"
+
+
+def test_the_origins_report_has_every_claim_and_a_command_for_every_workload() -> None:
+    lanes_ = {"torch": measures(1.0), "keras": measures(2.0)}
+    text = origin.markdown([origin.column(name, lanes_, False, "run") for name in origin.WORKLOADS], "a machine")
+    for claim in origin.CLAIMS:
+        assert f"| {claim.says} |" in text
+    for name in origin.WORKLOADS:
+        assert f"--workload {name} --lanes torch,torch:compile" in text
