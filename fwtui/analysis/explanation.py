@@ -126,6 +126,7 @@ class Explanation:
     done: int = 0
     planned: int = 0
     problem: str | None = None
+    """What stood in the way: other programs that used the machine, say."""
     pid: int | None = None
     """The process that makes the experiments."""
 

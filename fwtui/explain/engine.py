@@ -13,7 +13,7 @@ from typing import Any
 from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCost, Together, to_json
 from fwtui.analysis.results import Finding
 from fwtui.explain import answer, effects, plan
-from fwtui.explain.experiment import ExperimentError, Launch, Seen, conduct, seen
+from fwtui.explain.experiment import ExperimentError, Launch, Seen, busy_words, conduct, seen
 from fwtui.explain.factors import SWEEP
 from fwtui.explain.plan import Candidate
 from fwtui.explain.subjects import Setting, Subject, run_argv, subject
@@ -323,6 +323,7 @@ def open_pair(session: Session, budget_s: float) -> tuple[Subject, Subject, Sequ
         gap_ms=effects.difference(*pairs),
         ratio=effects.ratio(*pairs),
         budget_s=budget_s,
+        problem=busy_words(session),
     )
     return lanes[slow], lanes[fast], frame.lanes[slow].findings, explanation
 

@@ -11,6 +11,7 @@ from typing import Any
 from fwtui.explain.effects import Turns, turns
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
+from fwtui.view.comparing import others_since
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.session import Session
 
@@ -112,6 +113,12 @@ def _seen(session: Session, place: int) -> Seen:
         startup_s=(first - started) / 1e9 if first and started else None,
         problem=problem,
     )
+
+
+def busy_words(session: Session) -> str | None:
+    """What other programs took of the machine while the lanes trained, in words; None of little."""
+    first = [log.folder.first_step_ns for log in session.logs if log.folder.first_step_ns]
+    return others_since(session, max(first), session.newest_ns) if first else None
 
 
 def lane_turns(log: LaneLog) -> Turns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class Claim:
     """What is measured, and what decides."""
     judge: Callable[[Lanes, bool], Tested]
     """From the lanes, and whether they ran on a GPU."""
+    free_cores: bool = False
+    """Whether it rests on free cores: threads that wait for each other suffer most from other programs."""
 
 
 def over(lanes: Lanes, above: str, below: str) -> Measured | None:
@@ -163,12 +165,14 @@ CLAIMS = (
         "PyTorch is faster because it generates better code",
         "code generation on and off: torch / torch:compile against keras / keras:jit",
         _code,
+        free_cores=True,
     ),
     Claim(
         "hardware, CPU",
         "PyTorch is faster because it uses the cores better",
         "one thread against all: torch:threads=1 / torch against keras:threads=1 / keras",
         _hardware,
+        free_cores=True,
     ),
     Claim("hardware, GPU", "PyTorch is faster because it uses the GPU better", "needs a GPU", _gpu_use),
 )
@@ -187,10 +191,24 @@ class Column:
     problems: tuple[str, ...] = ()
 
 
-def column(workload: str, lanes: Lanes, on_gpu: bool, run: str) -> Column:
-    """All claims for one workload."""
+def column(workload: str, lanes: Lanes, on_gpu: bool, run: str, others: str | None = None) -> Column:
+    """All claims for one workload.
+
+    Args:
+        workload: which.
+        lanes: what its lanes gave, by name.
+        on_gpu: whether they ran on one.
+        run: the run's id.
+        others: what other programs took of the machine, in words: then what depends on free cores is not decided.
+    """
     problems = tuple(lane.problem for lane in lanes.values() if lane.problem)
     tested = tuple(claim.judge(lanes, on_gpu) for claim in CLAIMS)
+    if others:
+        problems = (*problems, others)
+        tested = tuple(
+            replace(one, verdict=UNDECIDED) if claim.free_cores and one.verdict != NOT_TESTABLE else one
+            for claim, one in zip(CLAIMS, tested, strict=True)
+        )
     return Column(workload, over(lanes, "keras", "torch"), tested, run, problems)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fwtui.explain import origin
 from fwtui.explain.effects import LEAST_PAIRS
-from fwtui.explain.experiment import Launch, Seen, conduct, seen
+from fwtui.explain.experiment import Launch, Seen, busy_words, conduct, seen
 from fwtui.explain.origin import Column, LaneMeasures
 from fwtui.recording.run_folder import RunFolder
 from fwtui.recording.vocabulary import source_of_lane
@@ -47,6 +47,7 @@ def read(folder: RunFolder) -> Column:
                 look.problem,
             )
         on_gpu = any(str(lane.device or "").lower().startswith(("cuda", "gpu")) for lane in frame.lanes)
-        return origin.column(str((session.manifest.get("workload") or {}).get("name")), lanes, on_gpu, folder.id)
+        workload = str((session.manifest.get("workload") or {}).get("name"))
+        return origin.column(workload, lanes, on_gpu, folder.id, busy_words(session))
     finally:
         session.close()

@@ -69,7 +69,9 @@ def _sum_words(joint: Together) -> str:
 
 def lines(explanation: Explanation) -> list[str]:
     """The explanation as text of at most WIDTH columns, but for commands, which must stay whole."""
-    text = list(_filled(explanation.sentence or explanation.problem or "nothing is found yet"))
+    text = list(_filled(explanation.sentence or "nothing is found yet"))
+    if explanation.problem:
+        text += _filled(f"note: {explanation.problem}")
     for item in explanation.experiments:
         text += ["", *_experiment(item)]
     joint = explanation.together

@@ -113,9 +113,12 @@ def _updates_in_all(session: Session, index: int, statistics: LaneStatistics) ->
 def _others(session: Session, statistics: list[LaneStatistics], at_ns: int) -> str | None:
     """What other programs took of the machine while the lanes trained, in words; None of little, or when unknown."""
     moments = [int(lane.end_ns[0]) for lane in statistics if len(lane.end_ns)]
-    if not moments:
-        return None
-    since, samples = min(moments), session.samples
+    return others_since(session, min(moments), at_ns) if moments else None
+
+
+def others_since(session: Session, since: int, at_ns: int) -> str | None:
+    """What other programs took of the machine between two moments, in words; None of little, or when unknown."""
+    samples = session.samples
     host = samples.reduce(SOURCE_HOST, "cpu_cores", at_ns, "mean", since)
     own = [
         samples.reduce(source_of_lane(index), "cpu_cores", at_ns, "mean", since) for index in range(len(session.logs))
