@@ -47,7 +47,10 @@ def step(samples: Optional[int] = None) -> Iterator[None]:
     try:
         yield
     finally:
-        agent.recorder("step_end")(time.perf_counter_ns())
+        ended = time.perf_counter_ns()
+        agent.recorder("step_end")(ended)
+        if ended > agent.due[0]:
+            agent.drain(ended)
 
 
 @contextlib.contextmanager

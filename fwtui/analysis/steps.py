@@ -81,6 +81,8 @@ _STRUCTURE = codes_of(
     ),
 )
 """Events that tell what the unhooked time before them was for."""
+AHEAD_NS = 1_000_000
+"""So soon after another of the same iterator, a batch is fetched ahead; an evaluation computes between two."""
 _STARTS = codes_of("data_begin", "loader_start_begin", "train_begin", "batch_begin_enter", "step_begin") | _PRODUCTIVE
 
 
@@ -266,7 +268,7 @@ class StepFolder:
             guess = np.where(between, _CALLBACKS, guess)
         return np.where(unhooked, guess, phases)
 
-    def _set_evaluation(self, codes: np.ndarray, ends: np.ndarray, spans: np.ndarray) -> None:
+    def _set_evaluation(self, times: np.ndarray, codes: np.ndarray, ends: np.ndarray, spans: np.ndarray) -> None:
         """Mark batches that were fetched and not trained on, between two steps, as evaluation (plain torch loops)."""
         fetches = np.flatnonzero(codes == EVENT["data_begin"])
         if self.mode != "updates" or not len(fetches):
@@ -274,7 +276,14 @@ class StepFolder:
         worked = np.cumsum(_PRODUCTIVE[codes])
         bounds = np.append(fetches[1:], len(codes) - 1)
         got_batch = codes[np.minimum(fetches + 1, len(codes) - 1)] != EVENT["data_stop"]
-        idle = fetches[(worked[bounds] == worked[fetches]) & got_batch & (fetches < ends[-1])]
+        # batches of one iterator fetched in a row, before the work on them begins, are no evaluation either
+        restarts = np.cumsum((codes == EVENT["data_stop"]) | (codes == EVENT["loader_start_begin"]))
+        works = np.flatnonzero(_PRODUCTIVE[codes])
+        next_work = np.append(works, len(codes) - 1)[np.searchsorted(works, fetches)]
+        ahead = (restarts[next_work] == restarts[fetches]) & (
+            times[bounds] - times[np.minimum(fetches + 1, len(codes) - 1)] < AHEAD_NS
+        )
+        idle = fetches[(worked[bounds] == worked[fetches]) & got_batch & (fetches < ends[-1]) & ~ahead]
         for step in np.unique(np.searchsorted(ends, idle, side="right")):
             first = int(ends[step - 1]) if step else 0
             last = int(ends[step])
@@ -311,7 +320,7 @@ class StepFolder:
         durations = np.diff(times).astype(float)
         spans = self._spans(codes)
         self._set_evaluation_mode(codes, spans)
-        self._set_evaluation(codes, ends, spans)
+        self._set_evaluation(times, codes, ends, spans)
         phases = self._phases(codes, spans)
         self._keep_moments(times, np.where(spans == _EVALUATION, IN_EVALUATION, phases))
         step = np.searchsorted(ends, np.arange(len(durations)), side="right")
@@ -346,6 +355,8 @@ class StepFolder:
         """The segments after which a batch to train on was there, or in which a backward pass began."""
         if self.mode != "updates":
             return np.empty(0, dtype=np.int64)
+        if self.seen[EVENT["part_update"]]:
+            return np.empty(0, dtype=np.int64)  # which backward pass is for which optimizer cannot be told
         if self.seen[EVENT["data_end"]]:
             got = np.flatnonzero(codes[1:] == EVENT["data_end"])
             trained_on: np.ndarray = got[spans[got] != _EVALUATION]

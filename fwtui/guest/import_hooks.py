@@ -27,7 +27,19 @@ HOOKS: Dict[str, str] = {
     "keras.src.utils.python_utils": "keras_hooks:arm_logs",
     "keras.src.trainers.epoch_iterator": "keras_hooks:arm_batches",
     "keras.src.trainers.trainer": "sites_keras:arm",
+    "keras.src.trainers.data_adapters.py_dataset_adapter": "keras_hooks:arm_datasets",
+    "keras.src.engine.data_adapter": "keras_hooks:arm_batches",
+    "tf_keras.src.engine.data_adapter": "keras_hooks:arm_batches",
     "keras.src.optimizers.base_optimizer": "keras_hooks:arm_optimizer",
+    "tf_keras.src.utils.tf_utils": "keras_hooks:arm_logs",
+    "keras.src.utils.tf_utils": "keras_hooks:arm_logs",
+    "tf_keras.src.optimizers.optimizer": "keras_hooks:arm_optimizer",
+    "keras.src.optimizers.optimizer": "keras_hooks:arm_optimizer",
+    "keras.src.backend.tensorflow.trainer": "keras_hooks:arm_trainer",
+    "keras.src.backend.torch.trainer": "keras_hooks:arm_trainer",
+    "keras.src.backend.jax.trainer": "keras_hooks:arm_trainer",
+    "keras.src.engine.training": "keras_hooks:arm_trainer",
+    "tf_keras.src.engine.training": "keras_hooks:arm_trainer",
     "tensorflow.python.eager.polymorphic_function.polymorphic_function": "tensorflow_hooks:arm_functions",
     "tensorflow.python.framework.func_graph": "tensorflow_hooks:arm_tracing sites_tensorflow:arm_traces",
     "tensorflow.python.data.ops.iterator_ops": "tensorflow_hooks:arm_iterator sites_tensorflow:arm_pipelines",
@@ -37,6 +49,8 @@ HOOKS: Dict[str, str] = {
     "torch.distributed.distributed_c10d": "communication_hooks:arm",
     "torch.nn.parallel.distributed": "communication_hooks:arm_ddp",
     "jax._src.monitoring": "jax_hooks:arm",
+    "jax": "jax_hooks:arm_jax",
+    "optax": "jax_hooks:arm_optax",
 }
 """Module to wait for → `file:function` in this folder; several, blank-separated."""
 CHANGES = changes.hooks()

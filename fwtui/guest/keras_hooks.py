@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import types
 from typing import Any, Dict
 
 from fwtui.guest import agent, turn_gate
@@ -66,7 +67,10 @@ def _batch_end(original: Any) -> Any:
         if extra >= _state["updates"]:
             agent.arm("keras samples", _note_samples, extra + 1)
         result = original(self, batch, logs)
-        leave(_now())
+        left = _now()
+        leave(left)
+        if left > agent.due[0]:
+            agent.drain(left)
         if not _state["learnt"]:
             _state["learnt"] = True
             agent.arm("keras facts", _learn, self)
@@ -84,18 +88,39 @@ def _note_samples(updates: int) -> None:
 
 
 def arm_batches(module: Any) -> None:
-    """Learn the batch size from the iterator that `fit` makes before it begins."""
+    """Learn the batch size from the iterator that `fit` makes before it begins; in Keras 2 from its data handler."""
 
     def make(original: Any) -> Any:
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
             original(self, *args, **kwargs)
             if not agent.fitting[0]:
-                size = getattr(getattr(self, "data_adapter", None), "batch_size", None)
+                adapter = getattr(self, "data_adapter", None) or getattr(self, "_adapter", None)
+                size = getattr(adapter, "batch_size", None)
+                size = size() if callable(size) else size
                 _state["batch_size"] = size if isinstance(size, int) else None
 
         return __init__
 
-    agent.patch(module.EpochIterator, "__init__", make)
+    agent.patch(getattr(module, "EpochIterator", None) or module.DataHandler, "__init__", make)
+
+
+def arm_datasets(module: Any) -> None:
+    """Learn the batch size of a `PyDataset` from its first batch: it does not say it."""
+
+    def make(original: Any) -> Any:
+        def _standardize_batch(self: Any, batch: Any) -> Any:
+            if _state["batch_size"] is None and not _state["evaluating"]:
+                agent.arm("keras batch", _learn_size, batch)
+            return original(self, batch)
+
+        return _standardize_batch
+
+    agent.patch(module.PyDatasetAdapter, "_standardize_batch", make)
+
+
+def _learn_size(batch: Any) -> None:
+    agent.learn_batch(batch)
+    _state["batch_size"] = agent._facts.get("batch_size")
 
 
 def _around(original: Any, before: Any, after: Any) -> Any:
@@ -158,16 +183,17 @@ def arm_logs(module: Any) -> None:
             result = original(logs)
             end(_now())
             if started - last[0] > LOSS_EVERY_NS and not _state["evaluating"] and isinstance(result, dict):
-                loss = result.get("loss")
-                if isinstance(loss, float):
+                loss: Any = result.get("loss")
+                if getattr(loss, "shape", ()) == () and hasattr(loss, "__float__"):
                     last[0] = started
-                    agent.note("loss", value=loss, step=agent.count("batch_end_exit") + 1, mean=True)
+                    agent.note("loss", value=float(loss), step=agent.count("batch_end_exit") + 1, mean=True)
             return result
 
         return pythonify_logs
 
-    if hasattr(module, "pythonify_logs"):
-        agent.patch(module, "pythonify_logs", make)
+    for name in ("pythonify_logs", "sync_to_numpy_or_python_type"):
+        if hasattr(module, name):
+            agent.patch(module, name, make)
 
 
 def arm_optimizer(module: Any) -> None:
@@ -189,7 +215,47 @@ def arm_optimizer(module: Any) -> None:
 
         return apply
 
-    agent.patch(module.BaseOptimizer, "apply", make)
+    for kind, name in (("BaseOptimizer", "apply"), ("_BaseOptimizer", "apply_gradients")):
+        if hasattr(module, kind) and name in vars(getattr(module, kind)):
+            agent.patch(getattr(module, kind), name, make)
+
+
+def arm_trainer(module: Any) -> None:
+    """`train_on_batch` is a step of its own: no callback tells of it."""
+    for kind in list(vars(module).values()):
+        own = isinstance(kind, type) and kind.__module__ == module.__name__
+        if own and "train_on_batch" in vars(kind):
+            agent.patch(kind, "train_on_batch", _train_on_batch)
+
+
+def _train_on_batch(original: Any) -> Any:
+    enter, begin = agent.span("batch_begin_enter", "batch_begin_exit")
+    end, leave = agent.span("batch_end_enter", "batch_end_exit")
+    ident = threading.get_ident
+
+    def train_on_batch(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+        if agent.fitting[0] or ident() != agent.main_thread:
+            return original(self, x, *args, **kwargs)
+        turn_gate.check()
+        agent.fitting[0] = True
+        now = _now()
+        enter(now)
+        begin(now)
+        try:
+            return original(self, x, *args, **kwargs)
+        finally:
+            now = _now()
+            end(now)
+            leave(now)
+            agent.fitting[0] = False
+            if not _state["learnt"]:
+                _state["learnt"] = True
+                agent.arm("keras batch", agent.learn_batch, x)
+                agent.arm("keras facts", _learn, types.SimpleNamespace(model=self))
+            if now > agent.due[0]:
+                agent.drain(now)
+
+    return train_on_batch
 
 
 def _eager(optimizer: Any) -> bool:

@@ -77,6 +77,8 @@ def _call(original: Any) -> Any:
             trains = id(self) in _trainers
             ended = _now()
             (train_end if trains else end)(ended)
+            if ended > agent.due[0]:
+                agent.drain(ended)
         if trains and ended - _state["loss"] > LOSS_EVERY_NS:
             _state["loss"] = ended
             agent.arm("tensorflow loss", _after_training_call, (result, args))

@@ -94,23 +94,24 @@ def _watch(compiled: Any) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         if _inside[0] or ident() != agent.main_thread or not agent.active():
             return compiled(*args, **kwargs)
-        traced, seen = _traced[0], begun[0]
+        traced, seen, began = _traced[0], begun[0], _now()
         _inside[0] = True
         if trains[0]:
-            _log(_now() << CODE_BITS | begin)
+            _log(began << CODE_BITS | begin)
         try:
             return compiled(*args, **kwargs)
         finally:
             _inside[0] = False
-            _finish(traced, seen)
+            _finish(traced, seen, began)
 
-    def _finish(traced: int, seen: int) -> None:
+    def _finish(traced: int, seen: int, began: int) -> None:
         """Learn whether the call made an update of which no hook told, and if so tell it."""
         if begun[0] != seen:
             trains[0] = False
         elif _traced[0] != traced and not trains[0]:
             trains[0] = True
-            agent.facts({"compiled_step": True})
+            _log(began << CODE_BITS | begin)
+            agent.facts({"step_is": "a compiled step", "compiled": True})
             agent.arm("torch facts", lambda _: _learn(), None)
         if trains[0]:
             _log(_now() << CODE_BITS | end)

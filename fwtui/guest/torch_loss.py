@@ -60,7 +60,9 @@ def learn_batch(tensors: Any) -> None:
         agent.facts({"batch_size": size, "samples_per_step": size})
 
 
-_RESHAPES = ("T", "Transpose", "Permute", "View", "Expand", "ToCopy", "Reshape", "Unsqueeze")
+_RESHAPES = tuple(
+    f"{name}Backward" for name in ("T", "Transpose", "Permute", "View", "Expand", "ToCopy", "Reshape", "Unsqueeze")
+)
 """Operations that prepare a weight rather than compute with it."""
 
 
@@ -70,13 +72,8 @@ def _batch_size(node: Any) -> Optional[int]:
     sizes: Set[int] = set()
     while queue and len(known) < NODES:
         node = queue.popleft()
-        if node is None:
-            continue
-        following = [after for after, _ in node.next_functions if after is not None]
-        names = [type(after).__name__ for after in following]
-        reads_weight = any(name == "AccumulateGrad" for name in names)
-        only_weights = all(name == "AccumulateGrad" or name.startswith(_weight_names) for name in names)
-        if reads_weight and only_weights and not type(node).__name__.startswith(_weight_names):
+        following = [after for after, _ in node.next_functions if after is not None] if node is not None else []
+        if following and all(map(_is_weight, following)) and not _is_weight(node):
             outputs = getattr(node, "_input_metadata", None)  # of its backward pass: what its forward pass gave
             if outputs and len(outputs[0].shape) > 1:
                 sizes.add(int(outputs[0].shape[0]))
@@ -87,4 +84,13 @@ def _batch_size(node: Any) -> Optional[int]:
     return sizes.pop() if len(sizes) == 1 else None
 
 
-_weight_names = tuple(f"{name}Backward" for name in _RESHAPES)
+def _is_weight(node: Any) -> bool:
+    """Whether a node is a weight, as it is or prepared."""
+    for _ in range(8):
+        if type(node).__name__ == "AccumulateGrad":
+            return True
+        following = [after for after, _ in node.next_functions if after is not None]
+        if len(following) != 1 or not type(node).__name__.startswith(_RESHAPES):
+            return False
+        node = following[0]
+    return False

@@ -115,6 +115,7 @@ MEASURES = (
     Measure("runs", lambda lane: lane.title),
     Measure("status", _status),
     Measure("error", lambda lane: lane.error or NOT_KNOWN, optional=True),
+    Measure("no steps", lambda lane: lane.why_no_steps or NOT_KNOWN, optional=True),
     Measure("steps", _steps),
     Measure("step, median", lambda lane: show(lane.step_ms.median if lane.step_ms else None, "ms")),
     Measure("step, p5 – p95", _spread),

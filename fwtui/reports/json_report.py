@@ -90,6 +90,7 @@ _SAME_NAME = (
     "exit_code",
     "signal",
     "error",
+    "why_no_steps",
     "steps",
     "steps_counted",
     "samples_per_step",

@@ -23,6 +23,7 @@ from fwtui.view.liveness import OPEN_STATUSES, why_lost
 from fwtui.view.loss_parity import loss_parity
 from fwtui.view.rank_frames import findings_of, ranks_of
 from fwtui.view.samples import Samples
+from fwtui.view.why_no_steps import why_no_steps
 
 if TYPE_CHECKING:
     from fwtui.view.session import Session
@@ -112,6 +113,8 @@ def _title(name: str, facts: Mapping[str, Any]) -> str:
     if facts.get("backend"):
         parts.append(f"on {facts['backend']} {facts.get('backend_version') or ''}".strip())
     title = " ".join(parts)
+    if facts.get("step_is"):  # best effort: what was taken for a step
+        title += f" · a step is {facts['step_is']}"
     return f"{title} · {facts['device']!s}" if facts.get("device") else title
 
 
@@ -204,6 +207,7 @@ def _lane(
         ratio=ranked[0] if ranked else None,
         ratio_ci95=ranked[1] if ranked else None,
         output_tail=log.output_tail(5),
+        why_no_steps=None if statistics.count else why_no_steps(log, manifest, at_ns),
         deep=log.deep(at_ns),
         ranks=ranks.frames,
     )

@@ -49,6 +49,8 @@ class Notes:
     messages: list[tuple[int, str]] = field(default_factory=list)
     thread_stacks: list[dict[str, Any]] = field(default_factory=list)
     """Where the user's code ran in other threads than the main one."""
+    too_old: str | None = None
+    """A sentence, when a framework is older than what the guest knows."""
 
     def add(self, note: dict[str, Any]) -> None:
         """Take one line of notes; a malformed one is passed over."""
@@ -76,6 +78,8 @@ class Notes:
                 self.results.append((time_ns, values))
             elif kind == "thread_stack":
                 self.thread_stacks.append(note)
+            elif kind == "too_old":
+                self.too_old = str(note["value"])
             elif kind in ("message", "hook_error"):
                 self.messages.append((time_ns, str(note.get("value") or f"{note.get('hook')}: {note.get('error')}")))
 
@@ -226,6 +230,14 @@ class LaneLog:
     def guest_start_ns(self) -> int | None:
         """When the guest was armed in the process."""
         return self._reader.start_ns if self._reader else None
+
+    def guest_error(self) -> str | None:
+        """What kept the guest from starting, as it wrote it down."""
+        try:
+            text = (self._folder.lane(self._name) / "guest-error.txt").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        return text.strip().split("\n")[0] or None
 
     @property
     def clean_end(self) -> bool:
