@@ -44,4 +44,4 @@ def test_ten_updates_against_three_hundred_and_twenty_are_unfair(tmp_path: Path)
     for figure in ("10", "320", "1000", "32"):
         assert figure in details.replace(",", "").replace(":", " ").split(), details
     assert "UNFAIR" in report["run"]["headline"]
-    assert "fwtui run --workload regression-mlp" in ended.stderr
+    assert "fwtui run --workload regression-mlp --until-decided" in ended.stderr

@@ -106,7 +106,7 @@ CAUSES = (
     ),
     Cause(
         "compile-in-timing", "J", "a large part of the whole run is its one-time compilation",
-        {"share": 0.25, "seconds": 0.2},
+        {"share": 0.1, "seconds": 0.2},
         "what is measured over the whole run is then mostly the compiler",
         {"*": "warm up before timing, or train for longer: fwtui leaves the compilation out of its step times"},
     ),

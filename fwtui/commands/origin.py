@@ -16,6 +16,7 @@ NAME = "origin"
 MEANING = "two scripts that claim to compare PyTorch with Keras, as they are: unequal work"
 FAIR = "regression-mlp"
 """The same network, loss and optimizer on as many samples, with the same batches in every lane."""
+FAIR_LIMIT_S = 60.0
 _FOLDER = Path(catalogue.__file__).parent / "origin"
 SCRIPTS = (
     ("pytorch", _FOLDER / "train_pytorch.py", ("torch",)),
@@ -56,11 +57,13 @@ def then_the_fair_one(arguments: argparse.Namespace, run: Callable[[argparse.Nam
     """
     if code not in (0, 4):
         return code
-    line = f"the same work in both: fwtui run --workload {FAIR}"
+    line = f"the same work in both: fwtui run --workload {FAIR} --until-decided"
     if arguments.json == "-" or (not arguments.headless and sys.stdout.isatty()):
         print(line, file=sys.stderr)
         return code
     print(f"\n{line}\n", flush=True)
     fair: Any = copy.copy(arguments)
     fair.workload, fair.json = FAIR, None
+    if fair.seconds is None and fair.until_decided is None:
+        fair.until_decided = FAIR_LIMIT_S
     return run(fair) or code
