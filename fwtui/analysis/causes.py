@@ -105,9 +105,9 @@ CAUSES = (
         },
     ),
     Cause(
-        "compile-in-timing", "J", "a large part of the whole run is its one-time compilation",
+        "compile-in-timing", "J", "a good part of the whole training is its one-time compilation",
         {"share": 0.1, "seconds": 0.2},
-        "what is measured over the whole run is then mostly the compiler",
+        "a clock around the whole training is off by as much",
         {"*": "warm up before timing, or train for longer: fwtui leaves the compilation out of its step times"},
     ),
     Cause(
