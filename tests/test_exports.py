@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import scenarios
@@ -179,6 +180,14 @@ def test_the_command_writes_every_format(format_name: str, tmp_path: Path) -> No
     folder = scenarios.write("finished", tmp_path / "runs" / "run")
     assert main(["report", str(folder.path), "--format", format_name, "-o", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out").stat().st_size > 500
+
+
+def test_the_schema_can_be_had_and_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    folder = scenarios.write("six_lanes", tmp_path / "run")
+    assert main(["report", str(folder.path), "--format", "json"]) == 0
+    jsonschema.validate(json.loads(capsys.readouterr().out), schema)
 
 
 def test_an_unfair_pair_has_no_figures(tmp_path: Path) -> None:

@@ -65,6 +65,17 @@ async def test_the_real_screen_is_shown(served: tuple[str, int]) -> None:
             pass
 
 
+async def test_a_killed_server_leaves_no_screen_behind(served: tuple[str, int]) -> None:
+    url, pid = served
+    async with aiohttp.ClientSession() as client, client.ws_connect(f"{url}ws?width=120&height=35") as screen:
+        await screen.receive(timeout=30)
+        shown = psutil.Process(pid).children(recursive=True)
+        assert shown
+        psutil.Process(pid).kill()
+    _, alive = psutil.wait_procs(shown, timeout=20)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
 def test_a_taken_port_and_another_address_are_told(served: tuple[str, int], tmp_path: Path) -> None:
     port = served[0].split(":")[2].split("/")[0]
     command = [sys.executable, "-m", "fwtui", "serve", "--run-dir", str(tmp_path / "runs"), "--port", port]

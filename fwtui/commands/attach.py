@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Show the run until it is left or over."""
     screen = follow.wants_screen(arguments.headless)
+    if follow.in_a_browser():
+        follow.end_with_the_server()
     if screen:
         follow.check_terminal()
     if arguments.run is not None and not Path(arguments.run).exists():

@@ -14,9 +14,9 @@ RECORDING = Path(fwtui.__file__).parent / "demo" / "recording.stream"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """As of a replay."""
+    """As of a replay; by default it begins where both lanes are about to train."""
     replay.add_replay_options(parser)
-    parser.set_defaults(speed=2.0)
+    parser.set_defaults(speed=2.0, at=10.0)
 
 
 def main(arguments: argparse.Namespace) -> int:

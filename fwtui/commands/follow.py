@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from fwtui.view.session import Session
 
 ON_QUIT = ("stop", "detach", "ask")
+SERVER_PID = "FWTUI_SERVER_PID"
+"""Tells a screen in a browser which process serves it: a shell stands between the two."""
 SMALLEST_TERMINAL = (40, 12)
 LOOK_S = 0.25
 TERMINAL_LINE_S = 0.5
@@ -142,6 +145,20 @@ def wants_screen(headless: bool) -> bool:
 def in_a_browser() -> bool:
     """Whether `fwtui serve` shows this process in a browser; its stdout is then the browser's only."""
     return "web_driver" in os.environ.get("TEXTUAL_DRIVER", "")
+
+
+def end_with_the_server() -> None:
+    """Let a screen in a browser end when its server is gone, however that ended: nobody sees it any more."""
+    server = int(os.environ.get(SERVER_PID, os.getppid()))
+
+    def watch() -> None:
+        from fwtui.view.liveness import same_process
+
+        while same_process(server, None):
+            time.sleep(1)
+        os._exit(0)
+
+    threading.Thread(target=watch, name="server watch", daemon=True).start()
 
 
 def check_terminal() -> None:

@@ -26,11 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", type=one_of("format", *FORMATS), default="text", help="|".join(FORMATS))
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="where to write it; - is the terminal")
+    parser.add_argument("--schema", action="store_true", help="print the JSON report's schema, and nothing else")
     add_run_dir(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the report."""
+    if arguments.schema:
+        from fwtui.reports.schema import SCHEMA
+
+        print(json.dumps(SCHEMA, indent=1))
+        return 0
     from fwtui.commands.attach import find
     from fwtui.view.session import Session
 

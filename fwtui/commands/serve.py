@@ -37,6 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
             f"the browser needs textual-serve: `{sys.executable} -m pip install 'fwtui[serve]'`, or use `fwtui attach`"
         )
     from fwtui.commands.attach import find
+    from fwtui.commands.follow import SERVER_PID
     from fwtui.web import PrivateServer
 
     directory = runs_dir(arguments)
@@ -51,6 +52,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.run:
         argv.append(arguments.run)
     os.environ["COLORTERM"] = "truecolor"  # of the browser's terminal, not of this one
+    os.environ[SERVER_PID] = str(os.getpid())
     try:
         server = PrivateServer(argv, arguments.host, arguments.port)
     except OSError as error:
