@@ -57,19 +57,30 @@ def compare(
     if len(lanes) < 2:
         return None
     items = parity_list([(lane.name, lane.facts) for lane in lanes])
-    unequal = unequal_losses(parity)
-    reasons = unfair_reasons(items) + unequal
-    alike = can_be_scaled(items) and not unequal
-    pairs = tuple(_pair(lane, lanes[0], bool(reasons), alike, disturbance) for lane in lanes[1:])
+    losses = unequal_losses(parity)
+    reasons = unfair_reasons(items) + losses
+    pairs = tuple(_pair(lane, lanes[0], bool(losses), disturbance) for lane in lanes[1:])
     return Comparison(lanes[0].name, not reasons, reasons, items, parity, pairs)
 
 
-def _pair(lane: LaneSteps, baseline: LaneSteps, unfair: bool, alike: bool, disturbance: str | None) -> Pair:
+def _pair(lane: LaneSteps, baseline: LaneSteps, other_losses: bool, disturbance: str | None) -> Pair:
+    """One lane against the baseline: unfair only for what these two do unequally."""
+    items = parity_list([(baseline.name, baseline.facts), (lane.name, lane.facts)])
+    unequal = [reason.code for reason in unfair_reasons(items)] + (["losses"] if other_losses else [])
+    unfair, alike = bool(unequal), can_be_scaled(items) and not other_losses
     scale = _scale(lane, baseline)
     blocks = Blocks(lane.block, lane.end_ns, baseline.block, baseline.end_ns)
     made_of = gap.split(lane.step_ms * scale, lane.phases_ms * scale, baseline.step_ms, baseline.phases_ms, blocks)
     if made_of is None:
-        return Pair(lane.name, None, None, "unfair" if unfair else "undecided", None, reason=_few(lane, baseline))
+        few = _few(lane, baseline)
+        return Pair(
+            lane.name,
+            None,
+            None,
+            "unfair" if unfair else "undecided",
+            None,
+            reason=_unequal_words(unequal) if unfair else few,
+        )
     measured = made_of.ratio
     if unfair:
         alternatives = _alternatives(lane, baseline, blocks) if alike else ()
@@ -80,12 +91,17 @@ def _pair(lane: LaneSteps, baseline: LaneSteps, unfair: bool, alike: bool, distu
             "unfair",
             made_of.ms,
             made_of.causes,
+            reason=_unequal_words(unequal),
             gap_ci95=made_of.ci95,
             alternatives=alternatives,
         )
     why = _why_undecided(lane, baseline, measured, blocks, disturbance)
     word = "undecided" if why else verdict(measured.ci95)
     return Pair(lane.name, measured.value, measured.ci95, word, made_of.ms, made_of.causes, why, made_of.ci95)
+
+
+def _unequal_words(codes: Sequence[str]) -> str:
+    return "unequal " + ", ".join(code.replace("-", " ") for code in codes)
 
 
 def _few(*lanes: LaneSteps) -> str:
@@ -149,9 +165,9 @@ def headline(comparison: Comparison | None) -> str:
     """The verdict in one line of words."""
     if comparison is None or (comparison.fair and all(pair.ratio is None for pair in comparison.pairs)):
         return ""
-    if not comparison.fair:
+    if all(pair.verdict == "unfair" for pair in comparison.pairs):
         unequal = ", ".join(reason.code.replace("-", " ") for reason in comparison.unfair_reasons)
-        instead = [alternative_words(pair, comparison.baseline)[:1] for pair in comparison.pairs if pair.alternatives]
+        instead = [alternative_words(pair, comparison.baseline)[:1] for pair in comparison.pairs]
         return " · ".join([f"UNFAIR: unequal {unequal}", *(line for lines in instead for line in lines)])
     return " · ".join(_sentence(pair, comparison.baseline) for pair in comparison.pairs)
 
@@ -165,6 +181,8 @@ def alternative_words(pair: Pair, baseline: str) -> list[str]:
 
 
 def _sentence(pair: Pair, baseline: str) -> str:
+    if pair.verdict == "unfair":
+        return f"{pair.lane}: UNFAIR, {pair.reason}"
     if pair.ratio is None:
         return f"{pair.lane}: undecided, {pair.reason}"
     if pair.verdict == "undecided":

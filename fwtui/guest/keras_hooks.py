@@ -11,7 +11,7 @@ import time
 import types
 from typing import Any, Dict
 
-from fwtui.guest import agent, turn_gate
+from fwtui.guest import agent, parity_facts, turn_gate
 
 LOSS_EVERY_NS = 200_000_000
 _now = time.perf_counter_ns
@@ -98,6 +98,7 @@ def arm_batches(module: Any) -> None:
                 size = getattr(adapter, "batch_size", None)
                 size = size() if callable(size) else size
                 _state["batch_size"] = size if isinstance(size, int) else None
+                agent.arm("keras data", parity_facts.of_adapter, getattr(self, "data_adapter", None))
 
         return __init__
 
@@ -328,6 +329,7 @@ def _learn(callbacks: Any) -> None:
             "steps_per_execution": int(getattr(model, "steps_per_execution", 1) or 1),
         }
     )
+    parity_facts.of_keras(model, backend)
 
 
 def optimizer_facts(optimizer: Any) -> Any:

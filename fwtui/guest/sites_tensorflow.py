@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Dict, List, Tuple
 
-from fwtui.guest import agent, sites
+from fwtui.guest import agent, parity_facts, sites
 
 MOST = 20
 _made_at: Dict[int, str] = {}
@@ -43,6 +43,8 @@ def _iterated(iterator: Any, dataset: Any = None, *_: Any, **__: Any) -> None:
         place = place or _made_at.get(id(one))
         python = python or _calls_python(one)
         todo.extend(one._inputs())
+    if not agent.fitting[0]:
+        agent.arm("tensorflow dataset", lambda _: parity_facts.of_dataset(dataset, kinds), None)
     agent.facts({"pipeline": kinds[::-1], "pipeline_at": place, "pipeline_python": python})
 
 

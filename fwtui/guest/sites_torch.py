@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any, Dict, List, Set
 
-from fwtui.guest import agent, sites
+from fwtui.guest import agent, parity_facts, sites
 
 MOST_NODES = 4_000
 _optimizers: Dict[int, Any] = {}
@@ -35,6 +35,7 @@ def _started_loader(loader: Any) -> None:
 
     if not torch.is_grad_enabled() or agent._facts.get("loader", {}).get("at") == _loaders.get(id(loader), ""):
         return
+    parity_facts.of_loader(loader)
     agent.facts(
         {
             "loader": {

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Dict, List, Set
 
-from fwtui.guest import agent, turn_gate
+from fwtui.guest import agent, parity_facts, turn_gate
 
 LOSS_EVERY_NS = 200_000_000
 _now = time.perf_counter_ns
@@ -121,7 +121,6 @@ def _learn(_: Any) -> None:
     from fwtui.guest import keras_hooks
 
     tensorflow = sys.modules["tensorflow"]
-    threading_config = tensorflow.config.threading
     agent.facts(
         {
             "framework": "tensorflow",
@@ -131,10 +130,7 @@ def _learn(_: Any) -> None:
             "parameters": _state["parameters"],
             "trainable_parameters": _state["parameters"],
             "optimizer": keras_hooks.optimizer_facts(_state["optimizer"]),
-            "threads": {
-                "intra": threading_config.get_intra_op_parallelism_threads() or None,
-                "inter": threading_config.get_inter_op_parallelism_threads() or None,
-            },
+            "threads": parity_facts.of_tensorflow(),
             "python": sys.version.split()[0],
             "executable": sys.executable,
         }

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any, Tuple
 
-from fwtui.guest import agent, cuda_hooks
+from fwtui.guest import agent, cuda_hooks, parity_facts
 
 
 def release(torch: Any) -> Tuple[int, int]:
@@ -35,6 +35,7 @@ def learn(optimizer: Any) -> None:
     }
     learn_versions()
     cuda_hooks.arm_on(device)
+    parity_facts.of_torch(torch)
     agent.facts({"compiled": False, **agent._facts, **values} if "compiled" not in agent._facts else values)
 
 

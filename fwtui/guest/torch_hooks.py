@@ -7,7 +7,15 @@ import threading
 import time
 from typing import Any, Dict
 
-from fwtui.guest import agent, torch_facts, torch_loss, torch_optimizer_hooks, torch_value_hooks, turn_gate
+from fwtui.guest import (
+    agent,
+    parity_facts,
+    torch_facts,
+    torch_loss,
+    torch_optimizer_hooks,
+    torch_value_hooks,
+    turn_gate,
+)
 from fwtui.recording.event_log import SLOT_GATE
 from fwtui.recording.vocabulary import CODE_BITS
 
@@ -118,6 +126,7 @@ def _backward(original: Any) -> Any:
         if started > due[0]:
             if not due[0]:
                 agent.arm("torch batch", torch_loss.learn_batch, tensors)
+                agent.arm("torch loss", parity_facts.of_torch_loss, tensors)
             due[0] = started + torch_loss.EVERY_NS
             agent.arm("torch loss", torch_loss.note, tensors)
             started = _now()

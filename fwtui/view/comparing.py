@@ -83,8 +83,11 @@ def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> Lane
     facts, plan = dict(log.facts), log.notes.plan
     if plan.get("steps_per_epoch"):
         facts.setdefault("updates_per_epoch", plan["steps_per_epoch"])
-    if facts.get("batch_size"):
-        facts["batch_size"] = int(facts["batch_size"]) * _ranks_that_add_up(facts)
+    for name in ("batch_size", "samples_per_epoch"):
+        if facts.get(name):
+            facts[name] = int(facts[name]) * _ranks_that_add_up(facts)
+    if facts.get("batches_per_epoch"):
+        facts.setdefault("updates_per_epoch", -(-int(facts["batches_per_epoch"]) // max(1, log.batches_per_step())))
     if statistics.count:
         facts.setdefault("validates", statistics.evaluation_ns > 0)
     return LaneSteps(
