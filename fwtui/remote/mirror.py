@@ -11,7 +11,7 @@ from fwtui.recording.run_folder import MANIFEST, RunFolder, folder_name
 from fwtui.remote.frames import Frame, StreamError
 from fwtui.remote.packing import unpack
 
-_LONGEST_SILENCE_NS = 2_000_000_000
+_LONGEST_SILENCE_NS = 300_000_000
 """So long after the last beat the moment stands still: what happened since is not known here."""
 _DRIFT_NS = 100_000
 """What the two clocks may drift apart between two beats."""
