@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from guest_programs import lane as lanes
-from test_guest import wait_for, wait_until_waiting
+from test_guest import wait_for
 from test_recorder import make_run, steps  # noqa: F401 - a fixture
 from test_recorder import wait_for as wait_until
 
@@ -189,7 +189,7 @@ def run_with_window(folder: Path, *argv: str, **env: str) -> tuple[lanes.Lane, d
     """Run `deep_steps.py` and ask for a window at its first step boundary."""
     process = lanes.start(folder, "deep_steps.py", *argv, gate="hold", **env)
     gate = wait_for(folder / "rank-0" / "events.log")
-    wait_until_waiting(gate)
+    wait_until(lambda: gate.waiting or process.poll() is not None, limit_s=120)
     gate.ask_deep()
     gate.set(GATE_GO)
     stdout, stderr = process.communicate(timeout=120)
@@ -239,6 +239,7 @@ def test_a_window_gives_way_to_the_programs_own_profiler(tmp_path: Path) -> None
     assert deep is not None
     assert "operations" not in deep
     assert "profile itself" in deep["note"]
+    assert lane.counts()["deep_closed"] == 1, "the steps after it count again"
 
 
 def test_a_window_on_request_through_the_recorder(make_run: Any) -> None:  # noqa: F811

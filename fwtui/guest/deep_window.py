@@ -78,10 +78,13 @@ def abandon() -> None:
     window, _window = _window, None
     if window is None:
         return
-    with contextlib.suppress(Exception):  # as above
+    begin, end = agent.span("deep_close", "deep_closed")
+    begin(time.perf_counter_ns())
+    with contextlib.suppress(Exception):  # the outermost guard, as in `at_boundary`
         _give_way(window)
         with quiet_stderr():
             window.profiler.stop()
+    end(time.perf_counter_ns())
     _finish({"note": "the program began to profile itself, or ended"})
 
 
@@ -89,16 +92,19 @@ def _open() -> None:
     global _window
     begin, end = agent.span("deep_open", "deep_opened")
     profiler = _profiler()
+    window = Window(profiler)
     begin(time.perf_counter_ns())
     try:
         with quiet_stderr():
             profiler.start()
-        window = Window(profiler)
+        _window = window
         for owner, name, replacement in profiler.gives_way(abandon):
             window.restore.append(_replace(owner, name, replacement))
-        _window = window
     except BaseException:
-        agent.recorder("deep_closed")(time.perf_counter_ns())
+        if _window is not None:
+            abandon()
+        else:
+            agent.recorder("deep_closed")(time.perf_counter_ns())
         raise
     finally:
         end(time.perf_counter_ns())
