@@ -8,7 +8,7 @@ import pytest
 from fwtui.analysis.bootstrap import Blocks
 from fwtui.analysis.ratio import Ratio, ratio
 from fwtui.analysis.stalls import find_stalls
-from fwtui.analysis.statistics import counted_mask, step_times, verdict, warmup_steps
+from fwtui.analysis.statistics import blocks, counted_mask, step_times, verdict, warmup_steps
 from fwtui.analysis.steps import StepFolder
 from fwtui.recording.vocabulary import CODE_BITS, EVENT, PHASE_INDEX
 
@@ -180,6 +180,23 @@ def verdicts(slowdown: float, times: int = 100) -> list[str]:
 def test_identical_lanes_are_no_different_and_ten_per_cent_is_found() -> None:
     assert verdicts(1.0).count("no difference") >= 90  # of a 95 % interval, with room for chance in 100 draws
     assert verdicts(1.1).count("slower") >= 95
+
+
+def test_a_stall_is_no_block_of_its_own() -> None:
+    step = np.full(400, 10e6)
+    step[[149, 150]] = 2000e6  # the last step of a turn of half a second, and the first of the next
+    wait = np.where(np.arange(400) % 50 == 0, 500e6, 0.0)
+    end = np.cumsum(step + wait)
+    assert len(np.unique(blocks(end, wait))) == 8
+    assert np.bincount(blocks(end, np.zeros(400)) - int(end[0] // 500e6))[0] > 1
+
+
+def test_a_turn_without_another_s_is_cut() -> None:
+    wait = np.zeros(400)
+    wait[:200:50] = 500e6  # the other lane ended after four turns
+    cut = blocks(np.cumsum(np.full(400, 10e6) + wait), wait)
+    assert len(np.unique(cut[:150])) == 3
+    assert len(np.unique(cut[150:])) >= 3
 
 
 def test_few_turns_decide_nothing() -> None:

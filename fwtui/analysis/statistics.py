@@ -63,14 +63,21 @@ def counted_mask(
 
 
 def blocks(end_ns: np.ndarray, wait_ns: np.ndarray, block_ns: float = 500e6) -> np.ndarray:
-    """Block number of each step: its turn, or, without turns, its slice of `block_ns` of time."""
+    """Block number of each step: its turn, or, without turns, its slice of `block_ns` of time.
+
+    A step belongs to where it begins, so that a long stall is no block of its own.
+    """
     turn = np.cumsum(wait_ns > 0)
-    if not len(turn) or turn[-1] < 2:
-        return (end_ns // block_ns).astype(np.int64)
+    if not len(turn):
+        return turn
+    begun = np.concatenate((end_ns[:1], end_ns[:-1]))
+    if turn[-1] < 2:
+        return (begun // block_ns).astype(np.int64)
     _, first, number = np.unique(turn, return_index=True, return_inverse=True)
+    begun[first] = end_ns[first]
     begin = end_ns[first]
     usual = np.median(end_ns[np.append(first[1:], len(turn)) - 1] - begin)
-    piece = ((end_ns - begin[number]) // max(_LONG_TURN * float(usual), 1.0)).astype(np.int64)
+    piece = ((begun - begin[number]) // max(_LONG_TURN * float(usual), 1.0)).astype(np.int64)
     numbers: np.ndarray = turn + np.cumsum(np.diff(piece, prepend=0) > 0)
     return numbers
 

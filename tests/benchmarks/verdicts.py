@@ -3,27 +3,45 @@
     python tests/benchmarks/verdicts.py run --kind same --workload mnist-mlp --lane torch --runs 25 --out FOLDER
     python tests/benchmarks/verdicts.py run --kind slower --workload mnist-mlp --lane torch --runs 25 --out FOLDER
     python tests/benchmarks/verdicts.py table --out FOLDER
+    python tests/benchmarks/verdicts.py simulate --runs 100
+    python tests/benchmarks/verdicts.py schedules --workload mnist-mlp --lanes torch,tensorflow --out FOLDER
 
 `run` adds runs to what the folder holds, and stops early after `--limit` seconds; `table` folds all recorded runs anew
-with the rules of today and prints counts, as Markdown.
+with the rules of today and prints counts, as Markdown. `simulate` writes runs that never were. `schedules` runs the
+same two lanes under each schedule and each of them alone, and prints the ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
+import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import scenarios
+import simulated_lane
+
+from fwtui.analysis.comparison import compare
 from fwtui.analysis.results import Pair
 from fwtui.recording.run_folder import RunFolder, list_runs
+from fwtui.view.comparing import lane_steps
+from fwtui.view.frame import Frame
+from fwtui.view.lane_statistics import lane_statistics
 from fwtui.view.session import Session
 
+PROCESS_SD, TURN_SD = 0.005, 0.03
+"""Put into simulated lanes: how far apart two starts of one program lie, and two turns."""
 LANE = Path(__file__).with_name("verdict_lane.py")
 SLOWER = 0.10
 EXPECTED = {"same": "no difference", "slower": "slower"}
@@ -58,12 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def read(folder: RunFolder) -> Pair | None:
     """The verdict of a recorded run, folded anew."""
-    session = Session(folder)
-    try:
-        comparison = session.frame().comparison
-        return comparison.pairs[0] if comparison else None
-    finally:
-        session.close()
+    comparison = frame_of(folder).comparison
+    return comparison.pairs[0] if comparison else None
 
 
 def words(pair: Pair | None) -> str:
@@ -98,6 +112,93 @@ def table(arguments: argparse.Namespace) -> None:
                 print(json.dumps([number, words(pair)]), file=sys.stderr)
 
 
+def simulate(arguments: argparse.Namespace) -> None:
+    """Simulated lanes, written through the real writers: noise of steps, turns and processes put in, stalls too."""
+    for kind, factor in (("same", 1.0), ("slower", 1.0 + SLOWER)):
+        pairs = []
+        for seed in range(arguments.runs):
+            with tempfile.TemporaryDirectory() as place:
+                pair = read(simulated_pair(Path(place) / "run", factor, seed))
+                pairs.append(pair)
+        verdicts = Counter(pair.verdict for pair in pairs if pair is not None)
+        print(f"{kind}: {verdicts[EXPECTED[kind]]} of {len(pairs)} {EXPECTED[kind]}; {dict(verdicts)}", flush=True)
+
+
+def simulated_pair(path: Path, factor: float, seed: int, turns: int = 16) -> RunFolder:
+    """A run of two torch lanes, the second `factor` times as slow."""
+    chance = random.Random(seed)
+    chosen = []
+    for name, slower in (("first", 1.0), ("second", factor)):
+        level = slower * chance.gauss(1.0, PROCESS_SD)
+        phases = {phase: ms * level for phase, ms in simulated_lane.TORCH.items()}
+        chosen.append(replace(scenarios.torch, name=name, phases=phases, stall_every=chance.randint(200, 600)))
+    scenarios.SCENARIOS["simulated"] = scenarios.Scenario(tuple(chosen), turns=turns)
+    seeds = itertools.count(1000 * seed)
+    made = simulated_lane.SimulatedLane
+
+    class Drifting(made):
+        """Each turn at a level of its own, as on a machine that is not ours alone."""
+
+        def __init__(self, lane: simulated_lane.Lane, start_ns: int, _: int) -> None:
+            super().__init__(lane, start_ns, next(seeds))
+            self._level = 1.0
+
+        def wait_until(self, until_ns: int) -> None:
+            super().wait_until(until_ns)
+            self._level = math.exp(chance.gauss(0, TURN_SD)) * (
+                chance.uniform(1.5, 20) if chance.random() < 0.05 else 1
+            )
+
+        def _pass(self, ms: float) -> None:
+            super()._pass(ms * self._level)
+
+    scenarios.SimulatedLane = Drifting
+    try:
+        return scenarios.write("simulated", path)
+    finally:
+        scenarios.SimulatedLane = made
+
+
+def schedules(arguments: argparse.Namespace) -> None:
+    """The same two lanes under each schedule, and each alone."""
+    lanes = arguments.lanes.split(",")
+    print(f"| {arguments.workload}: {lanes[1]} over {lanes[0]} | ratio [95 %] | verdict | {lanes[0]} | {lanes[1]} |")
+    print("|---|---|---|---|---|")
+    for schedule in ("turns", "together", "solo"):
+        frame = frame_of(made_run(arguments, schedule, arguments.lanes))
+        pair = frame.comparison.pairs[0]
+        value = f"{pair.ratio:.2f} [{pair.ci95[0]:.2f}, {pair.ci95[1]:.2f}]" if pair.ci95 else f"{pair.ratio:.2f}"
+        cells = [f"{lane.step_ms.median:.2f} ms" if lane.step_ms else "n/a" for lane in frame.lanes]
+        print(f"| `--schedule {schedule}` | {value} | {pair.verdict} | {cells[0]} | {cells[1]} |", flush=True)
+    alone = [made_run(arguments, "turns", lane) for lane in lanes]
+    sessions = [Session(folder) for folder in alone]
+    steps = [lane_steps(session, 0, lane_statistics(session, 0, session.newest_ns, True)) for session in sessions]
+    apart = replace(steps[1], end_ns=steps[1].end_ns + 10**15)  # another time: nothing pairs
+    pair = compare([steps[0], apart]).pairs[0]
+    cells = [f"{np.median(lane.step_ms):.2f} ms" for lane in steps]
+    value = f"{pair.ratio:.2f} [{pair.ci95[0]:.2f}, {pair.ci95[1]:.2f}]"
+    print(f"| each alone, in a run of its own | {value} | {pair.verdict} | {cells[0]} | {cells[1]} |")
+
+
+def made_run(arguments: argparse.Namespace, schedule: str, lanes: str) -> RunFolder:
+    """A run of built-in lanes; under turns for as long as two lanes need for the others' seconds each."""
+    shared = 2 if schedule == "turns" and "," in lanes else 1
+    seconds = str(arguments.seconds * shared)
+    command = [sys.executable, "-m", "fwtui", "run", "--headless", "--run-dir", str(arguments.out), "--lanes", lanes]
+    more = ["--workload", arguments.workload, "--schedule", schedule, "--seconds", seconds]
+    subprocess.run([*command, *more], capture_output=True, check=False)
+    return list_runs(arguments.out)[0]
+
+
+def frame_of(folder: RunFolder) -> Frame:
+    """The last frame of a run."""
+    session = Session(folder)
+    try:
+        return session.frame()
+    finally:
+        session.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -113,7 +214,15 @@ def main() -> None:
     count = commands.add_parser("table")
     count.add_argument("--each", action="store_true", help="every run on stderr")
     count.set_defaults(do=table)
-    for command in (make, count):
+    simulated = commands.add_parser("simulate")
+    simulated.add_argument("--runs", type=int, default=100)
+    simulated.set_defaults(do=simulate)
+    under = commands.add_parser("schedules")
+    under.add_argument("--workload", default="mnist-mlp")
+    under.add_argument("--lanes", default="torch,tensorflow")
+    under.add_argument("--seconds", type=float, default=20.0, help="of training a lane")
+    under.set_defaults(do=schedules)
+    for command in (make, count, under):
         command.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.do(arguments)
