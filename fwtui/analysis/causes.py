@@ -38,7 +38,7 @@ CAUSES = (
     ),
     Cause(
         "per-sample-transform", "D", "Python code runs for each sample while the step waits",
-        {"share": 0.25, "of_data": 0.5},
+        {"share": 0.25, "of_data": 0.5, "calls_a_step": 8},
         "as input-bound; half of the stacks of the wait stand in the user's own per-sample code",
         {
             "torch": "transform whole batches (collate_fn, or on the batch's tensor), or DataLoader(num_workers=2)",

@@ -39,6 +39,12 @@ class LaneFacts:
     """Stacks of the user's code in other threads than the main one."""
     thread_share: float | None = None
     """Share of the looks at which the user's code ran in another thread."""
+    python_calls_a_step: float | None = None
+    """TensorFlow's calls back into Python (`py_function`, generators)."""
+    python_call_share: float | None = None
+    """Share of the time in such calls."""
+    python_call_at: str | None = None
+    """The user's function that they call; None of a generator."""
     training_s: float = 0.0
     compile_s: float = 0.0
     late_compile_share: float | None = None

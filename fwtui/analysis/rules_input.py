@@ -8,6 +8,7 @@ from fwtui.analysis.results import Finding
 
 _LOADING = ("torch/utils/data", "keras/src/trainers/data_adapters", "tensorflow/python/data")
 ENOUGH_STACKS = 3
+NEVER_RESTS = 0.8
 
 
 def data_wait(facts: LaneFacts) -> Finding | None:
@@ -52,23 +53,22 @@ def _wait(facts: LaneFacts) -> tuple[float | None, Lines]:
         return facts.share("data"), lines
     if facts.compute_data_share is not None:
         return facts.compute_data_share * facts.share("compute"), facts.thread_lines
-    if facts.thread_share is not None and facts.framework in ("keras", "tensorflow"):
+    running = facts.python_call_share if facts.python_call_share is not None else facts.thread_share
+    if running is not None and facts.framework in ("keras", "tensorflow"):
         # Without loading ahead the step stands while the pipeline's Python code runs; else only if that never rests.
         if not _prefetches(facts):
-            return facts.thread_share * facts.share("compute"), facts.thread_lines
-        if facts.thread_share > 0.9:
+            return running * facts.share("compute"), facts.thread_lines
+        if running > NEVER_RESTS:
             return facts.share("compute") * 0.5, facts.thread_lines
     return None, lines
 
 
 def _per_sample(facts: LaneFacts, lines: Lines) -> tuple[str, float] | None:
     """(line, share of the wait) of Python code of the user's that computes for each sample."""
-    if facts.thread_lines.stacks and not lines.where(lambda stack: bool(stack.users)).stacks:
-        pipeline = list(facts.guest.get("pipeline") or ())
-        maps = [i for i, kind in enumerate(pipeline) if "Map" in kind and kind != "FlatMap"]
-        batches = [i for i, kind in enumerate(pipeline) if "Batch" in kind]
-        if maps and batches and maps[0] < batches[0] and "FlatMap" not in pipeline and facts.thread_lines.location:
-            return facts.thread_lines.location, 1.0
+    if facts.guest.get("pipeline"):  # its Python code runs in threads of TensorFlow's
+        many = (facts.python_calls_a_step or 0.0) >= limit("per-sample-transform", "calls_a_step")
+        if facts.python_call_at and many and (facts.python_call_share or 0.0) >= limit("per-sample-transform", "share"):
+            return facts.python_call_at, min(1.0, facts.python_call_share or 0.0)
         return None
     if len(lines) < ENOUGH_STACKS:
         return None

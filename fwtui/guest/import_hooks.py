@@ -43,6 +43,7 @@ HOOKS: Dict[str, str] = {
     "tensorflow.python.eager.polymorphic_function.polymorphic_function": "tensorflow_hooks:arm_functions",
     "tensorflow.python.framework.func_graph": "tensorflow_hooks:arm_tracing sites_tensorflow:arm_traces",
     "tensorflow.python.data.ops.iterator_ops": "tensorflow_hooks:arm_iterator sites_tensorflow:arm_pipelines",
+    "tensorflow.python.ops.script_ops": "python_calls:arm",
     "tensorflow.python.data.ops.dataset_ops": "sites_tensorflow:arm_datasets",
     "tensorflow.python.framework.config": "sites_tensorflow:arm_threads",
     "tensorflow.python.eager.backprop": "tensorflow_hooks:arm_tape",

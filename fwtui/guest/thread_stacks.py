@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any, Dict, List
 
-from fwtui.guest import agent, sites
+from fwtui.guest import agent, python_calls, sites
 from fwtui.recording.code_lines import is_users
 from fwtui.recording.event_log import SLOT_WAITING
 
@@ -24,6 +24,7 @@ _looks = [0, 0]
 
 def look() -> None:
     """Note where the user's code runs in other threads than the main one."""
+    python_calls.note(time.perf_counter_ns())
     _looks[0] += 1
     if _looks[0] % (EVERY if _looks[1] < FIRST_LOOKS else LATER) or agent.header[SLOT_WAITING]:
         return

@@ -59,6 +59,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     evaluation = statistics.evaluation_ns + state.tail_evaluation_ns
     whole = statistics.training_ns + evaluation
     threads, thread_share = _threads(log, at_ns)
+    calls = _python_calls(log, statistics, at_ns)
     newest = log.stacks.newest(at_ns) if state.state == "hung" else None
     deep = log.deep(at_ns)
     return LaneFacts(
@@ -77,6 +78,9 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         lines=log.stacks.lines(since, at_ns),
         thread_lines=threads,
         thread_share=thread_share,
+        python_calls_a_step=calls[0] if calls else None,
+        python_call_share=calls[1] if calls else None,
+        python_call_at=calls[2] if calls else None,
         training_s=statistics.training_ns / 1e9,
         compile_s=log.folder.compile_ns / 1e9,
         late_compile_share=late_share,
@@ -121,6 +125,18 @@ def _threads(log: LaneLog, at_ns: int) -> tuple[Lines, float | None]:
     looks = int(rows[-1].get("looks") or 0) - int(rows[0].get("looks") or 0) + 1
     moments = len({row["t"] for row in rows})
     return Lines([stack_of(row, None, "data") for row in rows]), min(1.0, moments / looks) if looks > 0 else None
+
+
+def _python_calls(log: LaneLog, statistics: LaneStatistics, at_ns: int) -> tuple[float, float, str | None] | None:
+    """(calls a step, share of the time, the function) of TensorFlow's calls back into Python while it trained."""
+    rows = [row for row in log.notes.python_calls if (log.folder.first_step_ns or 0) <= row[0] <= at_ns]
+    if len(rows) < 2 or not statistics.count:
+        return None
+    (first_ns, first_calls, first_in, _), (last_ns, last_calls, last_in, place) = rows[0], rows[-1]
+    ends = log.folder.steps.end_ns
+    steps = int(np.searchsorted(ends, last_ns) - np.searchsorted(ends, first_ns))
+    share = (last_in - first_in) / max(1, last_ns - first_ns)
+    return (last_calls - first_calls) / max(1, steps), min(1.0, share), place
 
 
 def _others(samples: Samples, lanes: int, until: float, since: float) -> float | None:

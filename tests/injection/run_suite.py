@@ -115,6 +115,7 @@ def main() -> int:
     """Run what is asked for, and print a line a case and the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="cases whose name holds this text")
+    parser.add_argument("--exact", action="store_true", help="the case of just that name")
     parser.add_argument("--part", default="1/1", help="the I-th of N parts")
     parser.add_argument("--clean-times", type=int, default=1, help="how often each clean twin runs")
     parser.add_argument("--out", help="append one JSON line a case to this file")
@@ -126,6 +127,8 @@ def main() -> int:
         return 0
     part, parts = map(int, arguments.part.split("/"))
     cases = [case for case in (*FAULTS, *CLEAN * arguments.clean_times) if arguments.only in case.name]
+    if arguments.exact:
+        cases = [case for case in cases if case.name == arguments.only]
     rows = []
     for case in cases[part - 1 :: parts]:
         began = time.monotonic()

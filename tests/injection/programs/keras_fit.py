@@ -36,7 +36,7 @@ class Watcher(keras.callbacks.Callback):
             raise RuntimeError("the callback failed")  # LINE lane-crashed
 
 
-def slow(sample, label):
+def slow(sample, label):  # LINE per-sample-transform
     values = sample.numpy().tolist()
     for _ in range(3):
         values = [value * 1.01 + 0.001 for value in values]  # LINE per-sample-transform

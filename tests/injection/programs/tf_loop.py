@@ -62,7 +62,7 @@ def generate():
         yield x[index % len(x)], y[index % len(x)]
 
 
-def slow(sample):
+def slow(sample):  # LINE per-sample-transform
     values = sample.tolist()
     for _ in range(3):
         values = [value * 1.01 + 0.001 for value in values]  # LINE per-sample-transform
@@ -91,7 +91,7 @@ def log(step):
     if FAULT == "slow-callback":
         time.sleep(0.006)  # LINE slow-callback
     elif FAULT == "slow-callback-busy":
-        for number in range(15_000):
+        for number in range(60_000):
             str(number + step)  # LINE slow-callback-busy
 
 

@@ -28,16 +28,19 @@ class Images(Dataset):
             sample = transform(sample)
         elif FAULT == "input-bound":
             time.sleep(0.0005)  # LINE input-bound
-        elif FAULT == "no-prefetch":
-            time.sleep(0.00003)
         return sample, self.y[index]
 
 
 def transform(sample):
     values = sample.tolist()
-    for _ in range(2):
+    for _ in range(10):
         values = [value * 1.01 + 0.001 for value in values]  # LINE per-sample-transform
     return torch.tensor(values)
+
+
+def read_batch(samples):
+    time.sleep(0.0015)  # a batch's worth of reading
+    return torch.utils.data.default_collate(samples)
 
 
 def log(step, loss):
@@ -45,7 +48,7 @@ def log(step, loss):
         time.sleep(0.004)  # LINE slow-callback
     elif FAULT == "slow-callback-busy":
         text = ""
-        for number in range(12_000):
+        for number in range(40_000):
             text = f"{step} {number}"  # LINE slow-callback-busy
         return text
     return loss
@@ -102,11 +105,11 @@ def main():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     if FAULT == "slow-optimizer":
         optimizer = torch.optim.Adam(model.parameters(), lr=0.001)  # LINE slow-optimizer
-    made_alone = FAULT in ("per-sample-transform", "input-bound", "no-prefetch")
+    made_alone = FAULT in ("per-sample-transform", "input-bound")
     data = Images(x, y) if made_alone else TensorDataset(x, y)
     loader = DataLoader(data, batch_size=batch, num_workers=0)
     if FAULT == "no-prefetch":
-        loader = DataLoader(data, batch_size=batch, num_workers=0)  # LINE no-prefetch
+        loader = DataLoader(data, batch_size=batch, collate_fn=read_batch)  # LINE no-prefetch
     elif FAULT == "worker-startup":
         data = TensorDataset(x[: batch * 6], y[: batch * 6])
         loader = DataLoader(data, batch_size=batch, num_workers=2)  # LINE worker-startup
