@@ -27,6 +27,9 @@ from fwtui.explain.factors import FACTORS
 from fwtui.explain.subjects import Subject, run_argv, subject
 from fwtui.reports import json_report
 from fwtui.reports.explanation import HEADS, lines, table
+from fwtui.tui.app import FwtuiApp
+from fwtui.tui.theme import Theme
+from fwtui.view.explain_process import last_words, seen_alive
 from fwtui.view.session import Session
 
 SETTING = setting(
@@ -303,6 +306,46 @@ def test_a_run_with_an_explanation_shows_it_in_its_frame_and_its_json(write_scen
     assert [cause["code"] for cause in tested] == ["per-execution-overhead", "unfused-kernel"]
     assert tested[0]["ci95"] == pytest.approx([1.3, 1.5])
     assert report["explanation"]["sentence"] == value.sentence
+
+
+async def test_e_shows_what_was_found_and_starts_nothing_then(write_scenario: WriteScenario) -> None:
+    folder = write_scenario("healthy")
+    names = [entry["name"] for entry in folder.read_manifest()["lanes"]]
+    value = replace(explained(), slower=names[1], faster=names[0], baseline=names[0])
+    (folder.path / "explain.json").write_text(json.dumps(to_json(value)))
+    app = FwtuiApp(Session(folder), at_ns=folder.end_ns, theme=Theme())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("e")
+        await pilot.pause()
+        assert type(app.screen).__name__ == "ExplainScreen"
+        picture = app.export_screenshot().replace("&#160;", " ")
+        assert "the cost of big" in picture
+        assert "1.40 ms [1.30, 1.50]" in picture
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause()
+        await pilot.press("e", "q")
+    assert not (folder.path / "explain.log").exists()
+
+
+async def test_e_starts_the_experiments_and_k_ends_them(write_scenario: WriteScenario, tmp_path: Path) -> None:
+    """The process is the real one; its lanes are scripts that train nothing, so it says why it cannot explain."""
+    folder = write_scenario("importing")
+    app = FwtuiApp(Session(folder), at_ns=folder.end_ns, theme=Theme())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("e")
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and "no gap to explain" not in last_words(folder):
+            await pilot.pause(0.1)
+        await pilot.press("k", "e", "q")
+    assert "no gap to explain" in last_words(folder)
+
+
+def test_an_explanation_whose_process_died_is_not_running() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    running = explained(status="running", pid=gone.pid)
+    assert seen_alive(running).status == "stopped"
+    assert seen_alive(replace(running, pid=os.getpid())).status == "running"
 
 
 # --- the experiments themselves -----------------------------------------------------------------------------------
