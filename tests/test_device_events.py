@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 from guest_programs import lane as lanes
+from test_deep import run_with_window
 
+from fwtui.analysis.deep import split
 from fwtui.analysis.findings import find
 from fwtui.analysis.lane_facts import LaneFacts
 from fwtui.guest import agent, cuda_hooks
 from fwtui.guest.device_events import EVERY, IN_FLIGHT, MARKS, DeviceTimes
+from fwtui.recorder.gpus import Gpus
 
 
 class Device:
@@ -195,3 +198,36 @@ def test_device_times_on_a_real_gpu(tmp_path: Path) -> None:
     assert told["device_keeps_up"] < 0.2, "a step of large matrices keeps the device busy"
     assert told["allocator"]["allocated_bytes"] > 0
     assert not lane.notes("hook_error")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_keras_window_on_a_real_gpu_tells_the_phases(tmp_path: Path, backend: str) -> None:
+    if importlib.util.find_spec(backend) is None or not real_gpus():
+        pytest.skip(f"no GPU, or no {backend}")
+    lane, deep = run_with_window(tmp_path / "lane", "keras", KERAS_BACKEND=backend, CUDA_VISIBLE_DEVICES="0")
+    assert lane.returncode == 0, lane.stderr
+    assert not lane.notes("hook_error")
+    assert deep is not None
+    phases, _ = split(deep["operations"], deep["rest_ns"], deep["busy_ns"], None) or ({}, [])
+    assert all(phases[name] > 0 for name in ("forward", "backward", "optimizer")), phases
+
+
+@pytest.mark.gpu
+def test_the_real_library_tells_of_a_real_gpu() -> None:
+    gpus = real_gpus()
+    if not gpus:
+        pytest.skip("no GPU")
+    for row in gpus:
+        assert row["gpu_memory_bytes"]
+        assert row["gpu_temperature_c"]
+        assert row["gpu_power_w"]
+        assert row["gpu_throttle_reasons"] is not None
+
+
+def real_gpus() -> list[Any]:
+    gpus = Gpus()
+    try:
+        return gpus.sample()
+    finally:
+        gpus.close()

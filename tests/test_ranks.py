@@ -286,6 +286,7 @@ def test_a_straggler_under_torchrun(tmp_path: Path, options: list[str]) -> None:
     folder, printed = torchrun(tmp_path, "--slow-rank", "1", "--steps", "60", *options)
     lane = read_lane(folder)
     assert [row.steps for row in lane.ranks] == [60, 60]
+    assert lane.samples_per_step == 2 * 16, "each rank has a batch of its own"
     (finding,) = [finding for finding in lane.findings if finding.code == "straggler-rank"]
     assert "rank 1 takes" in finding.evidence
     assert "data is +" in finding.evidence

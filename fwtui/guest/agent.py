@@ -149,7 +149,6 @@ def activate() -> None:
                 _writer = make(os.path.join(_rank_dir, EVENTS_FILE), _start_ns)
                 if elsewhere or size > 1:
                     write_json(pathlib.Path(_rank_dir) / HOST, where.describe(rank, size))
-                    facts({"world_size": size})
             except FileExistsError:
                 continue
             except OSError as error:

@@ -6,6 +6,7 @@ backward pass; a callback of ours that is queued before it, and one after it, st
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Any, Callable
 from fwtui.guest import agent
 
 _now = time.perf_counter_ns
+_learnt = [False]
 
 
 def arm(module: Any) -> None:
@@ -35,8 +37,18 @@ def _wait(original: Any) -> Any:
             return original(self, *args, **kwargs)
         finally:
             end(_now())
+            if not _learnt[0]:
+                _learn()
 
     return wait
+
+
+def _learn() -> None:
+    """Learn how many ranks there really are: a launcher's variables may stand in the environment of a lone program."""
+    _learnt[0] = True
+    distributed: Any = sys.modules["torch.distributed"]
+    with contextlib.suppress(RuntimeError, ValueError):
+        agent.facts({"world_size": int(distributed.get_world_size())})
 
 
 def arm_ddp(module: Any) -> None:
@@ -85,6 +97,8 @@ def _computed() -> None:
     """All gradients of this rank are there; the reducer's callback comes next, and then ours again."""
     agent.recorder("communication_begin")(_now())
     _engine().queue_callback(_reduced)
+    if not _learnt[0]:
+        _learn()
 
 
 def _reduced() -> None:
