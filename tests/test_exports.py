@@ -62,7 +62,7 @@ class TestHtml:
         assert page.count("</script>") == 2
 
     @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-    @pytest.mark.parametrize("name", ["stalls", "unfair", "no_steps"])
+    @pytest.mark.parametrize("name", ["stalls", "no_steps"])
     def test_draws_in_a_real_browser(self, name: str, tmp_path: Path) -> None:
         file = tmp_path / "page.html"
         file.write_text(page_of(name, tmp_path), encoding="utf-8")
