@@ -23,7 +23,7 @@ def text(compared: TwoRuns) -> str:
     lines += [f"only in B: {name}" for name in compared.only_after]
     if compared.changes:
         lines += ["", "the machine and the run", *(f"    {line}" for line in _change_lines(compared.changes))]
-    return "\n".join([*lines, "", NOT_PAIRED]) + "\n"
+    return "\n".join([*lines, "", *compared.disturbed, NOT_PAIRED]) + "\n"
 
 
 def markdown(compared: TwoRuns) -> str:
@@ -42,7 +42,7 @@ def markdown(compared: TwoRuns) -> str:
         lines += [f"- **{lane.lane}**: {line}" for line in details(lane)]
     lines += [f"- only in A: {name}" for name in compared.only_before]
     lines += [f"- only in B: {name}" for name in compared.only_after]
-    lines += [f"- {line}" for line in _change_lines(compared.changes)]
+    lines += [f"- {line}" for line in (*_change_lines(compared.changes), *compared.disturbed)]
     return "\n".join([*lines, "", f"_{NOT_PAIRED}_"]) + "\n"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from fwtui.analysis.comparison import LaneSteps, compare
 from fwtui.analysis.results import Finding, Pair, UnfairReason
-from fwtui.view.comparing import lane_steps
+from fwtui.view.comparing import lane_steps, others_since
 from fwtui.view.frame import Frame
 from fwtui.view.lane_statistics import lane_statistics
 from fwtui.view.session import Session
@@ -62,6 +62,8 @@ class TwoRuns:
     only_after: tuple[str, ...]
     changes: tuple[Change, ...]
     """Of the machine and of how it was run."""
+    disturbed: tuple[str, ...]
+    """Where other programs used the machine meanwhile: a difference may be theirs."""
 
 
 def compare_runs(before: Session, after: Session) -> TwoRuns:
@@ -76,7 +78,15 @@ def compare_runs(before: Session, after: Session) -> TwoRuns:
         only_before=tuple(name for name in names if name not in others),
         only_after=tuple(name for name in others if name not in names),
         changes=tuple(_changes(_run_facts(before, first), _run_facts(after, second))),
+        disturbed=tuple(_disturbed(before, first, BEFORE)) + tuple(_disturbed(after, second, AFTER)),
     )
+
+
+def _disturbed(session: Session, frame: Frame, name: str) -> Iterator[str]:
+    starts = [log.folder.first_step_ns for log in session.logs if log.folder.first_step_ns]
+    words = others_since(session, min(starts), frame.time_ns) if starts else None
+    if words:
+        yield f"{name}: {words}"
 
 
 def _lane(before: Session, first: Frame, after: Session, second: Frame, name: str) -> LaneChange:
