@@ -272,7 +272,7 @@ def torchrun(tmp_path: Path, *options: str) -> tuple[RunFolder, str]:
     folder.lane("train").mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*argv, "ranks.py", *options], env=env, cwd=lanes.PROGRAMS, capture_output=True, text=True, timeout=120
+        [*argv, "straggler.py", *options], env=env, cwd=lanes.PROGRAMS, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
@@ -296,7 +296,7 @@ def test_a_straggler_under_torchrun(tmp_path: Path, options: list[str]) -> None:
     assert own[1] > 3 * own[0]  # type: ignore[operator]
     assert not list(folder.path.rglob("guest-error.txt"))
     env = {**lanes.bare_environment(), "PYTHONPATH": ""}
-    argv = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "ranks.py"]
+    argv = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "straggler.py"]
     bare = subprocess.run(
         [*argv, "--steps", "60", *options], env=env, cwd=lanes.PROGRAMS, capture_output=True, text=True, timeout=120
     )
