@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from unicodedata import combining
 
@@ -32,11 +33,8 @@ class Canvas:
         end = column + len(text)
         if not 0 <= row < self.height or column >= self.width or end <= 0:
             return end
-        if not text.isascii() or not text.isprintable():
-            text = "".join(map(_one_cell, text))
         first, last = max(0, column), min(self.width, end)
-        codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-        self.codes[row, first:last] = codes[first - column : last - column]
+        self.codes[row, first:last] = _codes_of(text)[first - column : last - column]
         self.styles[row, first:last] = cell(ink, paper)
         return end
 
@@ -66,6 +64,14 @@ def _joined(codes: np.ndarray, styles: np.ndarray) -> np.ndarray:
     before = styles[source]
     result: np.ndarray = np.where(blank & (before % PAPERS == 0), before, styles)
     return result
+
+
+@lru_cache(maxsize=4096)
+def _codes_of(text: str) -> np.ndarray:
+    """Code points of a text whose every letter takes one cell; the same words are written again and again."""
+    if not text.isascii() or not text.isprintable():
+        text = "".join(map(_one_cell, text))
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
 
 
 def _one_cell(letter: str) -> str:

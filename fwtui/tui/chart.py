@@ -217,8 +217,11 @@ def draw_spark(canvas: Canvas, row: int, column: int, values: np.ndarray, ink: s
     low, high = float(known.min()), float(known.max())
     share = (values - low) / (high - low) if high > low else values * 0 + 0.5
     bits = _braille(_line_dots(share, 4))[0]
-    for place in np.flatnonzero(bits):
-        canvas.put(row, column + int(place), chr(_BRAILLE + int(bits[place])), ink)
+    places = np.flatnonzero(bits)
+    places = places[places + column < canvas.width]
+    if 0 <= row < canvas.height:
+        canvas.codes[row, column + places] = bits[places] + _BRAILLE
+        canvas.styles[row, column + places] = cell(ink)
 
 
 def draw_curve(canvas: Canvas, row: int, column: int, height: int, share: np.ndarray, ink: str) -> None:
