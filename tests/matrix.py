@@ -156,7 +156,7 @@ CELLS: tuple[Cell, ...] = (
     Cell("started as", "python -m module", "{python} -m torch_variants loader", LOADER,
          env={"PYTHONPATH": str(PROGRAMS)}),
     Cell("started as", "torchrun --nproc-per-node 2",
-         "{bin}/torchrun --nproc-per-node 2 --master-port 29531 {programs}/ranks.py", LOADER, samples=16),
+         "{bin}/torchrun --nproc-per-node 2 --master-port 29531 {programs}/ranks.py", LOADER),
     Cell("started as", "accelerate launch",
          "{bin}/accelerate launch --cpu --num_processes 1 --num_machines 1 --dynamo_backend no --mixed_precision no"
          " {programs}/accelerate_loop.py", LOADER, needs=("torch", "accelerate")),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import fwtui
 from fwtui.commands import host, interpreters
@@ -28,13 +29,24 @@ def main(arguments: argparse.Namespace) -> int:
     places = interpreters.found_here()
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(interpreters.probe, (path for _, path in places)))
-    rows: list[tuple[str, ...]] = [("interpreter", "found by", "python", *interpreters.FRAMEWORKS)]
+    rows: list[tuple[str, ...]] = [("interpreter", "found by", "python", *interpreters.FRAMEWORKS, "devices")]
     for (where, path), interpreter in zip(places, found, strict=True):
         versions = (interpreter.packages.get(name, "—") for name in interpreters.FRAMEWORKS)
-        rows.append((path, where, interpreter.version or interpreter.problem or "?", *versions))
+        rows.append(
+            (path, where, interpreter.version or interpreter.problem or "?", *versions, _devices(interpreter, facts))
+        )
     _print_table(rows)
     print("\nrun a lane in another interpreter with --python LANE=PATH, e.g. --python torch=./.venv")
     return 0
+
+
+def _devices(interpreter: interpreters.Interpreter, facts: Mapping[str, Any]) -> str:
+    """What its frameworks can compute on, by the packages that are installed."""
+    if not interpreter.packages:
+        return "—"
+    if not interpreter.cuda:
+        return "cpu"
+    return f"cpu, {len(facts['gpus'])} GPU" if facts["gpus"] else "cpu (has CUDA, no GPU here)"
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -11,20 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FRAMEWORKS = ("torch", "tensorflow", "keras", "jax")
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "lightning")
 PROBE_LIMIT_S = 30.0
 
 _PROBE = """
 import importlib.metadata, importlib.util, json, sys
 sys.path[:1] = []
 names = {
-    "torch": ("torch",), "keras": ("keras",), "jax": ("jax",),
+    "torch": ("torch",), "keras": ("keras",), "jax": ("jax",), "lightning": ("lightning", "pytorch-lightning"),
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-macos", "tf-nightly"),
 }
 found = {}
 for module, packages in names.items():
     try:
-        if importlib.util.find_spec(module) is None:
+        also = {"lightning": "pytorch_lightning"}.get(module, module)
+        if importlib.util.find_spec(module) is None and importlib.util.find_spec(also) is None:
             continue
     except (ImportError, ValueError):
         continue
@@ -35,7 +36,11 @@ for module, packages in names.items():
             break
         except importlib.metadata.PackageNotFoundError:
             pass
-print(json.dumps({"python": "%d.%d.%d" % sys.version_info[:3], "packages": found}))
+cuda = any(
+    (package.metadata["Name"] or "").lower().startswith(("nvidia-cudnn", "jax-cuda"))
+    for package in (importlib.metadata.distributions() if found else ())
+)
+print(json.dumps({"python": "%d.%d.%d" % sys.version_info[:3], "packages": found, "cuda": cuda}))
 """
 
 
@@ -49,6 +54,8 @@ class Interpreter:
     packages: dict[str, str]
     """Version by framework."""
     problem: str | None = None
+    cuda: bool = False
+    """Whether CUDA's libraries are installed beside the frameworks."""
 
 
 def probe(path: str) -> Interpreter:
@@ -58,7 +65,7 @@ def probe(path: str) -> Interpreter:
             [path, "-c", _PROBE], capture_output=True, text=True, timeout=PROBE_LIMIT_S, stdin=subprocess.DEVNULL
         )
         answer = json.loads(done.stdout.splitlines()[-1])
-        return Interpreter(path, str(answer["python"]), dict(answer["packages"]))
+        return Interpreter(path, str(answer["python"]), dict(answer["packages"]), cuda=bool(answer["cuda"]))
     except OSError as error:
         return Interpreter(path, None, {}, f"cannot be run: {error.strerror}")
     except subprocess.TimeoutExpired:

@@ -164,7 +164,18 @@ def activate() -> None:
     gc.callbacks.append(_on_gc)
     undo.append(lambda: gc.callbacks.remove(_on_gc))
     atexit.register(close)
+    patch(os, "_exit", _before_exit)
     _go_on()
+
+
+def _before_exit(original: Any) -> Any:
+    """`os._exit` runs no exit handler: write down what happened, without a trailer, for it is no clean end."""
+
+    def _exit(*args: Any, **kwargs: Any) -> Any:
+        drain(time.perf_counter_ns() + HOLD_BACK_NS)
+        return original(*args, **kwargs)
+
+    return _exit
 
 
 def _go_on() -> None:
@@ -311,8 +322,6 @@ def _drain_for_ever() -> None:
     period_ns = DRAIN_ELSEWHERE_NS if elsewhere else DRAIN_NS
     while not _leave_off.acquire(timeout=period_ns / 1e9):
         now_ns = time.perf_counter_ns()
-        if not elsewhere:
-            period_ns = DRAIN_NS * 2 if now_ns < due[0] else DRAIN_NS
         if elsewhere or now_ns >= due[0]:
             with _lock:
                 if not _drain(now_ns - HOLD_BACK_NS):

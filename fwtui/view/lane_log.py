@@ -160,7 +160,9 @@ class LaneLog:
                     self.history.trim(self.derived())
         self.ranks.poll()
         self.stacks.settle(self.folder, self._rank_number)
-        return changed
+        before = self._rank
+        self._find_rank()  # the first one may have ended without a step: a program that executes itself anew
+        return self.poll(until_s) or changed if self._rank is not before else changed
 
     @property
     def _rank_number(self) -> int:
