@@ -33,6 +33,7 @@ import scenarios
 import simulated_lane
 
 from fwtui.analysis.comparison import compare
+from fwtui.analysis.decided import decided
 from fwtui.analysis.results import Pair
 from fwtui.recording.run_folder import RunFolder, list_runs
 from fwtui.view.comparing import lane_steps
@@ -117,14 +118,17 @@ def simulate(arguments: argparse.Namespace) -> None:
     for kind, factor in (("same", 1.0), ("slower", 1.0 + SLOWER)):
         pairs = []
         for seed in range(arguments.runs):
-            with tempfile.TemporaryDirectory() as place:
-                pair = read(simulated_pair(Path(place) / "run", factor, seed))
-                pairs.append(pair)
+            for turns in (16, 32, 64, 128):  # as long as `--until-decided` would go on
+                with tempfile.TemporaryDirectory() as place:
+                    comparison = frame_of(simulated_pair(Path(place) / "run", factor, seed, turns)).comparison
+                if decided(comparison):
+                    break
+            pairs.append(comparison.pairs[0] if comparison else None)
         verdicts = Counter(pair.verdict for pair in pairs if pair is not None)
         print(f"{kind}: {verdicts[EXPECTED[kind]]} of {len(pairs)} {EXPECTED[kind]}; {dict(verdicts)}", flush=True)
 
 
-def simulated_pair(path: Path, factor: float, seed: int, turns: int = 16) -> RunFolder:
+def simulated_pair(path: Path, factor: float, seed: int, turns: int) -> RunFolder:
     """A run of two torch lanes, the second `factor` times as slow."""
     chance = random.Random(seed)
     chosen = []
