@@ -141,6 +141,22 @@ def test_lanes_take_turns_and_never_overlap(make_run: MakeRun) -> None:
         assert end <= begin, f"{one} and {other} ran at the same time"
 
 
+def test_a_turn_of_long_steps_goes_on_until_it_holds_some(make_run: MakeRun) -> None:
+    folder = make_run(steps(sleep=0.15), steps(sleep=0.005))  # a turn is 100 ms
+    start(folder)
+    wait_for(lambda: step_count(folder, "lane0") >= 20)
+    send(folder, {"do": "stop"})
+    wait_for_end(folder)
+    held: list[int] = []
+    for _, code in events(folder, "lane0"):
+        if code == EVENT["wait_end"]:
+            held.append(0)
+        elif code == EVENT["step_end"] and held:
+            held[-1] += 1
+    assert len(held) >= 2
+    assert min(held[:-1]) >= 6
+
+
 def test_the_samples_log_has_five_rows_a_second_of_each_source(make_run: MakeRun) -> None:
     folder = make_run("import time\nend = time.time() + 3\nwhile time.time() < end: pass", schedule="together")
     start(folder)

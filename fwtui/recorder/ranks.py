@@ -16,6 +16,8 @@ BOUNDARIES = frozenset(
 """Events that tell that a lane has come to its training."""
 STRAGGLERS_S = 0.3
 """A rank that waits this long holds the others in their next collective: the lane stands."""
+_PLENTY_WORDS = 4000
+"""So many events in one turn hold enough steps, whatever the program."""
 
 
 class Rank:
@@ -32,6 +34,7 @@ class Rank:
         self.pid = self._log.pid
         self.stepped = False
         self.waits_since: float | None = None
+        self._turn_steps = 0
 
     def look(self) -> None:
         """Note whether it waits, and whether it has come to a step yet."""
@@ -45,6 +48,20 @@ class Rank:
         if not self.stepped:
             words = array.array("Q", self._log.read_new(1 << 14))
             self.stepped = any(word & CODE_MASK in BOUNDARIES for word in words)
+
+    def begin_turn(self) -> None:
+        """Steps are counted from here on."""
+        self._turn_steps = 0
+        self._log.read_new()
+
+    def turn_steps(self) -> int:
+        """Ends of steps, about, that were published since the turn began; Keras tells each twice."""
+        words = array.array("Q", self._log.read_new())
+        if len(words) > _PLENTY_WORDS:
+            self._turn_steps += _PLENTY_WORDS
+        else:
+            self._turn_steps += sum(word & CODE_MASK in BOUNDARIES for word in words)
+        return self._turn_steps
 
     def close(self) -> None:
         self.gate.close()
@@ -99,6 +116,15 @@ class Ranks:
             return False
         first.gate.ask_deep()
         return True
+
+    def begin_turn(self) -> None:
+        """The lane has the machine from here on."""
+        for rank in list(self._ranks.values())[:1]:
+            rank.begin_turn()
+
+    def turn_steps(self) -> int:
+        """Ends of steps, about, in this turn; ranks step together, so the first tells for all."""
+        return max((rank.turn_steps() for rank in list(self._ranks.values())[:1]), default=0)
 
     @property
     def known(self) -> bool:

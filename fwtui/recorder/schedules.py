@@ -20,6 +20,10 @@ IDLE_S = 0.02
 HANDING_S = 0.001
 STARTUP_LIMIT_S = 20.0
 """A lane that has not come to its training by then no longer holds up the next one's start."""
+LEAST_STEPS = 8
+"""A turn holds at least so many ends of steps: its first step meets cold caches and is not counted."""
+LONGEST_TURN_S = 10.0
+"""A lane that comes to fewer steps in this time gives the machine back all the same."""
 HANDOVER_LIMIT_S = 10.0
 """A lane that comes to no step boundary (evaluation, a checkpoint) is not waited for longer."""
 
@@ -44,6 +48,7 @@ class Turns:
         self._order: list[Lane] = []
         self._current: Lane | None = None
         self._until_s = 0.0
+        self._begun_s = 0.0
         self._leaving = [lane for lane in lanes if lane.alive and lane.ranks.known]
         self._left_s = time.monotonic()
         for lane in self._leaving:
@@ -61,6 +66,8 @@ class Turns:
             return HANDING_S
         if self._current is not None and (now < self._until_s or len(ready) == 1):
             return min(IDLE_S, max(HANDING_S, self._until_s - now)) if len(ready) > 1 else IDLE_S
+        if self._current is not None and self._too_few_steps(now):
+            return IDLE_S
         if self._current is not None:
             self._hand_over(now)
             return HANDING_S
@@ -90,7 +97,16 @@ class Turns:
         if self._order:
             self._current = self._order.pop(0)
             self._current.set_gate(GATE_GO)
-            self._until_s = now + self._turn_s
+            self._begun_s, self._until_s = now, now + self._turn_s
+            self._current.ranks.begin_turn()
+
+    def _too_few_steps(self, now: float) -> bool:
+        """Whether the lane's steps are so long that its turn must go on; looked at now and then."""
+        assert self._current is not None
+        if now - self._begun_s > LONGEST_TURN_S or self._current.ranks.turn_steps() >= LEAST_STEPS:
+            return False
+        self._until_s = now + self._turn_s / 5
+        return True
 
     def _hand_over(self, now: float) -> None:
         assert self._current is not None
