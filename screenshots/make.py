@@ -1,37 +1,48 @@
-"""Makes the screenshots: opens a recorded run on the real screen and saves it as SVG, and as PNG where Chromium is.
+"""Makes the pictures: opens a recorded run on the real screen, at moments moved by hand, and draws its cells.
 
-    fwtui run --headless --run-dir runs          # a real run first
-    python screenshots/make.py runs/<run> [--at SECONDS]
+    python screenshots/make.py              # from the recording that `fwtui demo` plays, a real run
+    python screenshots/make.py runs/<run>   # from a run of your own
 
-The PNG is drawn by headless Chromium with DejaVu Sans Mono, which has braille in cell width.
+It needs Pillow and DejaVu Sans Mono. Writes main-*.png, lane.png, compare.png and comparison.gif beside itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import re
-import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+from raster import picture
+
+from fwtui.commands.demo import RECORDING
 from fwtui.recording.run_folder import RunFolder
+from fwtui.remote.frames import FrameReader
+from fwtui.remote.mirror import Mirror
 from fwtui.tui.app import FwtuiApp
 from fwtui.tui.theme import Theme
 from fwtui.view.session import Session
 
 HERE = Path(__file__).parent
-SIZES = ((80, 24), (120, 35), (200, 50))
-CHROMIUM = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--force-device-scale-factor=1.5",
+SHOTS = (
+    ("main-80x24", (80, 24), ()),
+    ("main-120x35", (120, 35), ()),
+    ("main-200x50", (200, 50), ()),
+    ("lane", (140, 60), ("enter",)),
+    ("compare", (110, 34), ("c",)),
 )
+"""(name, columns and rows, keys pressed first)"""
+GIF_SIZE, GIF_FRAMES, GIF_SCALE, GIF_MS = (100, 28), 48, 0.8, 160
 
 
-async def shoot(folder: RunFolder, size: tuple[int, int], at_s: float | None, keys: list[str]) -> str:
-    """The screen as SVG."""
+def cells(app: FwtuiApp) -> list[list[object]]:
+    """The screen as rows of segments."""
+    return [list(strip) for strip in app.screen._compositor.render_strips()]
+
+
+async def shoot(folder: RunFolder, size: tuple[int, int], keys: tuple[str, ...], at_s: float | None) -> Image.Image:
+    """One picture."""
     session = Session(folder)
     at_ns = session.newest_ns if at_s is None else session.start_ns + int(at_s * 1e9)
     app = FwtuiApp(session, at_ns=at_ns, theme=Theme())
@@ -39,43 +50,69 @@ async def shoot(folder: RunFolder, size: tuple[int, int], at_s: float | None, ke
         await pilot.pause()
         if keys:
             await pilot.press(*keys)
-        await pilot.pause()
-        svg = app.export_screenshot(title="fwtui")
+        for _ in range(3):
+            await pilot.pause()
+        made = picture(cells(app), *size)  # type: ignore[arg-type]
     session.close()
-    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S).replace("Fira Code", "DejaVu Sans Mono")
+    return made
 
 
-def to_png(svg: str, path: Path) -> bool:
-    """Draw an SVG with Chromium; whether there is one."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        return False
-    width, height = (round(float(text)) for text in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "page.html"
-        page.write_text(f"<body style='margin:0;background:#121212'>{svg}</body>", encoding="utf-8")
-        window = [f"--user-data-dir={folder}/profile", f"--window-size={width},{height}", f"--screenshot={path}"]
-        subprocess.run([browser, *CHROMIUM, *window, page.as_uri()], check=True, capture_output=True, timeout=120)
-    return True
+async def film(folder: RunFolder) -> list[Image.Image]:
+    """The run from its beginning to its end."""
+    session = Session(folder)
+    begin, end = session.start_ns, session.newest_ns
+    app = FwtuiApp(session, at_ns=begin, theme=Theme())
+    frames = []
+    async with app.run_test(size=GIF_SIZE) as pilot:
+        await pilot.pause()
+        app.fit_all = True
+        for number in range(GIF_FRAMES):
+            app.fixed_ns = begin + (end - begin) * (number + 1) // GIF_FRAMES
+            app.redraw_soon()
+            for _ in range(3):
+                await pilot.pause()
+            frames.append(picture(cells(app), *GIF_SIZE, GIF_SCALE))  # type: ignore[arg-type]
+    session.close()
+    return frames
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Save with a small palette: a terminal has few colours."""
+    image.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}  {path.stat().st_size / 1000:.0f} kB")
+
+
+def save_film(frames: list[Image.Image], path: Path) -> None:
+    """Save as an animation that rests at its end."""
+    palette = frames[-1].quantize(48, dither=Image.Dither.NONE)
+    small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    lengths = [GIF_MS] * (len(small) - 1) + [3000]
+    small[0].save(path, save_all=True, append_images=small[1:], duration=lengths, loop=0, optimize=True)
+    print(f"{path}  {path.stat().st_size / 1000:.0f} kB")
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="a run folder")
+    parser.add_argument("run", nargs="?", help="a run folder (the demo's recording)")
     parser.add_argument("--at", type=float, help="seconds after the run's start (default: its end)")
-    parser.add_argument("--name", default="main")
     parser.add_argument("--out", type=Path, default=HERE)
-    parser.add_argument("--sizes", default=",".join(f"{w}x{h}" for w, h in SIZES[:2]))
-    parser.add_argument("--keys", default="", help="keys to press first, comma-separated")
+    parser.add_argument("--no-film", action="store_true")
     options = parser.parse_args()
-    for text in options.sizes.split(","):
-        size = tuple(int(part) for part in text.split("x"))
-        keys = [key for key in options.keys.split(",") if key]
-        svg = asyncio.run(shoot(RunFolder(options.run), size, options.at, keys))  # type: ignore[arg-type]
-        path = options.out / f"{options.name}-{text}.svg"
-        path.write_text(svg, encoding="utf-8")
-        print(path, "and its PNG" if to_png(svg, path.with_suffix(".png")) else "(no Chromium: no PNG)")
+    with tempfile.TemporaryDirectory() as place:
+        folder = RunFolder(options.run) if options.run else unpacked(Path(place))
+        for name, size, keys in SHOTS:
+            save(asyncio.run(shoot(folder, size, keys, options.at)), options.out / f"{name}.png")
+        if not options.no_film:
+            save_film(asyncio.run(film(folder)), options.out / "comparison.gif")
+
+
+def unpacked(place: Path) -> RunFolder:
+    """The demo's recording as a run folder."""
+    mirror = Mirror(place)
+    for frame in FrameReader().feed(RECORDING.read_bytes()):
+        mirror.apply(frame)
+    return mirror.folder
 
 
 if __name__ == "__main__":

@@ -100,8 +100,14 @@ def _cell(pen, x, y, w, h, letter, ink, paper, bold) -> None:  # type: ignore[no
         thick = 2 if letter in "━┃╸╺" else 1
         mx, my = x + w // 2, y + h // 2
         for side in _LINES[letter]:
-            ex, ey = {"n": (mx, y), "s": (mx, y + h - 1), "e": (x + w - 1, my), "w": (x, my)}[side]
-            pen.line((mx, my, ex, ey), fill=ink, width=thick)
+            last = thick - 1
+            box = {
+                "n": (mx, y, mx + last, my),
+                "s": (mx, my, mx + last, y + h - 1),
+                "e": (mx, my, x + w - 1, my + last),
+                "w": (x, my, mx, my + last),
+            }[side]
+            pen.rectangle(box, fill=ink)
     else:
         font = _font(bold, round(h * 0.8))
         pen.text((x, y + round(h * 0.05)), letter, font=font, fill=ink)

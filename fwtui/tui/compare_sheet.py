@@ -74,7 +74,8 @@ def _pair(canvas: Canvas, row: int, pair: Pair, baseline: str) -> int:
     room = max(4, canvas.width - figures - 16)
     middle = 14 + max((room * -min(0.0, *(c.ms for c in pair.causes)) / _span(pair)), 0)
     for cause in pair.causes:
-        ink = cause.code if cause.code in PHASE_NAMES else "stall"
+        phase = getattr(cause, "phase", None) or cause.code
+        ink = phase if phase in PHASE_NAMES else "stall"
         canvas.put(row, 1, clip(cause.code, 12), "text")
         length = round(abs(cause.ms) / _span(pair) * room)
         start = round(middle) if cause.ms >= 0 else round(middle) - length

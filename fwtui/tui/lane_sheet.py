@@ -49,6 +49,8 @@ class LaneScreen(SheetScreen):
         else:
             half = width // 2
             left, right = Canvas(MOST_ROWS, half - 1), Canvas(MOST_ROWS, width - half)
+            narrow = chart_cells(half - 1)
+            window = Window(app.session, lane.index, app.moment_ns, narrow, app.cell_s_for(narrow))
             ends = _left(left, 0, lane, window, steps_ms), _right(right, 0, lane)
             sheet.paste(left, row, 0)
             sheet.paste(right, row, half)
@@ -109,7 +111,7 @@ def _deep(canvas: Canvas, row: int, lane: LaneFrame) -> int:
     deep = lane.deep
     assert deep is not None
     cost = f"{deep.how}, {deep.steps} steps, cost {show(deep.cost_ms, 'ms')}"
-    row = sections.heading(canvas, row, "inside compute (estimate)", cost)
+    row = sections.heading(canvas, row, "inside the step (estimate)", cost)
     if deep.note:
         row = sections.paragraph(canvas, row, 1, deep.note, 3, "warn")
     compute = (lane.typical_ms or {}).get("compute")
