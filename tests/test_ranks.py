@@ -79,6 +79,13 @@ class TestCompared:
         assert compared is not None
         assert compared.straggler is not None
         assert compared.straggler.since_step == 50 + 30 + 1
+        late = np.where(np.arange(900) >= 300, 12.0, 0.0)
+        ranks = [rank(0, count=900, forward=2, waits=late), rank(1, count=900, forward=2 + late)]
+        compared = compare_ranks(ranks)
+        assert compared is not None
+        assert compared.straggler is not None
+        assert compared.straggler.since_step == 301, "as far back as steps are kept"
+        assert compared.straggler.since_ns == ranks[1].end_ns[300]
 
     def test_waits_that_no_hook_sees_are_estimated(self) -> None:
         quick, slow = rank(0, callbacks=1, compute=19), rank(1, callbacks=11, compute=9)

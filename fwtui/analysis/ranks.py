@@ -21,6 +21,8 @@ LEAST_RATIO = 1.2
 LEAST_SHARE = 0.10
 """A straggler takes this much longer than the others, and this share of the step."""
 _BLOCK = 10
+_COMPARED_WITH = 9
+"""Ranks, itself included, that tell since when a straggler is one."""
 _WAITED_IN = [PHASE_INDEX[name] for name in ("backward", "compute", "sync", "unexplained", "optimizer")]
 """Phases that a wait for other ranks lies in, the likeliest first."""
 
@@ -135,7 +137,7 @@ def _straggler(
         return None
     more = np.median(phases[slowest], axis=0) - np.median(np.median(phases[others], axis=1), axis=0)
     phase = int(np.argmax(more))
-    late = own_ns[slowest] - np.median(own_ns[others], axis=0) > excess_ms * 1e6 / 2
+    low, late, ends = _late(ranks, slowest, excess_ms * 1e6 / 2, (low, own_ns, ends))
     begin = _since(late)
     return Straggler(
         rank=ranks[slowest].rank,
@@ -144,9 +146,29 @@ def _straggler(
         share=min(1.0, share),
         phase=PHASE_NAMES[phase],
         phase_ms=float(more[phase]) / 1e6,
-        since_ns=int(ends[slowest][begin]),
+        since_ns=int(ends[begin]),
         since_step=low + begin + 1,
     )
+
+
+def _late(
+    ranks: Sequence[RankSteps], slowest: int, least_ns: float, window: tuple[int, np.ndarray, np.ndarray]
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """(number of the first step, whether the slowest was late in each step, when each ended), as far back as known.
+
+    Where hooks see the waits, that is all steps that are kept, against a few of the others; else the window.
+    """
+    few = [slowest, *(index for index in range(len(ranks)) if index != slowest)][:_COMPARED_WITH]
+    some = [ranks[index] for index in few]
+    low, own_ns, ends = window
+    if any(rank.communication_ns.any() for rank in some):
+        low = max(rank.first for rank in some)
+        high = min(rank.first + len(rank.step_ns) for rank in some)
+        own_ns = _matrix(some, "step_ns", low, high) - _matrix(some, "communication_ns", low, high)
+        ends = _matrix(some, "end_ns", low, high)
+    else:
+        own_ns, ends = own_ns[few], ends[few]
+    return low, own_ns[0] - np.median(own_ns[1:], axis=0) > least_ns, ends[0]
 
 
 def _since(late: np.ndarray) -> int:

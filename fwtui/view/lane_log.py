@@ -26,6 +26,8 @@ from fwtui.view.history import LIMIT, History
 from fwtui.view.lane_stacks import LaneStacks
 from fwtui.view.rank_logs import RankLogs
 
+_TAKEN_OVER = 200
+"""A lane whose statistics have more steps of a later rank keeps it."""
 _TAIL_BYTES = 16_384
 _PIECE_WORDS = 1 << 17
 """Events folded at a time: more would take memory, fewer time."""
@@ -170,11 +172,17 @@ class LaneLog:
         return int(digits[0]) if digits else 0
 
     def _find_rank(self) -> None:
-        """Settle on the rank that trains: the first one, or a later one that has steps while this one has none."""
-        if self._reader is not None and len(self.folder.store):
+        """Settle on the rank that trains: the first one, or a later one that has steps while this one has none.
+
+        Ranks that start together show themselves in any order: while there are few steps, a lower one takes over.
+        """
+        settled = self._reader is not None and len(self.folder.store) > 0
+        if settled and (self._rank_number == 0 or len(self.folder.store) > _TAKEN_OVER):
             return
         for path in self._folder.ranks(self._name):
             if self._reader is not None and path == self._rank:
+                if settled:
+                    return
                 continue
             try:
                 reader = EventLogReader(str(path / EVENTS))
