@@ -315,8 +315,6 @@ def drain(now_ns: int) -> None:
 
 def _drain_for_ever() -> None:
     """Write down what no step's end did; on a shared file system all of it, since a write there may take long."""
-    from fwtui.guest import thread_stacks
-
     elsewhere = isinstance(_writer, AppendLogWriter)
     due[0] = NEVER if elsewhere else 0
     period_ns = DRAIN_ELSEWHERE_NS if elsewhere else DRAIN_NS
@@ -326,6 +324,8 @@ def _drain_for_ever() -> None:
             with _lock:
                 if not _drain(now_ns - HOLD_BACK_NS):
                     return
+        from fwtui.guest import thread_stacks  # after the first events are on disk
+
         thread_stacks.look()
 
 
