@@ -27,7 +27,7 @@ if FAULT == "slow-optimizer":
 def loss_of(inputs, targets):
     hidden = inputs[:, :64] if FAULT == "slow-optimizer" else inputs
     for weight in weights[:-1]:
-        hidden = tf.nn.relu(hidden @ weight)
+        hidden = tf.nn.relu(hidden @ weight)  # LINE dispatch-bound
     logits = hidden @ weights[-1]
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets % 10, logits))
 
@@ -64,7 +64,7 @@ def generate():
 
 def slow(sample):  # LINE per-sample-transform
     values = sample.tolist()
-    for _ in range(3):
+    for _ in range(10):
         values = [value * 1.01 + 0.001 for value in values]  # LINE per-sample-transform
     return np.asarray(values, dtype="float32")
 
