@@ -20,7 +20,7 @@ sizes = (features, 512, 512, 10)
 weights = [tf.Variable(tf.random.normal((a, b), stddev=0.03)) for a, b in zip(sizes, sizes[1:])]
 optimizer = tf.keras.optimizers.SGD(0.01)
 if FAULT == "slow-optimizer":
-    weights = [tf.Variable(tf.random.normal((64, 64), stddev=0.1)) for _ in range(60)]
+    weights = [tf.Variable(tf.random.normal((64, 64), stddev=0.1)) for _ in range(16)]
     optimizer = tf.keras.optimizers.Adam(0.001)
 
 

@@ -17,8 +17,7 @@ BACKEND = "inductor" if FAULT == "compile-in-timing" else "aot_eager"
 def forward(x, scale):
     hidden = model[1](model[0](x))
     if FAULT == "graph-breaks":
-        if hidden.sum().item() > 1e9:  # LINE graph-breaks
-            hidden = hidden + 1
+        print(end="")  # LINE graph-breaks
     return model[4](model[3](model[2](hidden))) * scale
 
 
