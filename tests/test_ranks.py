@@ -162,6 +162,7 @@ class TestAppendLog:
         appended.close()
         assert [reader.ended for reader in readers] == [True, True]
         assert [reader.read_new() for reader in readers] == [b"", b""]
+        assert [reader.waiting_words for reader in readers] == [0, 0]
         assert (readers[1].pid, readers[1].start_ns) == (os.getpid(), 7)
         assert not readers[1].waiting
 

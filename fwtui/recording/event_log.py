@@ -237,11 +237,7 @@ class EventLogReader:
 
     def read_new(self, limit_words: Optional[int] = None) -> bytes:
         """The words published since the last call, as native bytes; at most `limit_words` of them."""
-        count = self._slots()[SLOT_COUNT]
-        available = max(0, (os.fstat(self._fd).st_size - HEADER_BYTES) // WORD_BYTES)
-        if count == AS_LONG_AS_THE_FILE and self._has_trailer():
-            available -= 1
-        wanted = min(count, available) - self._read
+        wanted = self._published() - self._read
         if limit_words is not None:
             wanted = min(wanted, limit_words)
         if wanted <= 0:
@@ -254,8 +250,15 @@ class EventLogReader:
     @property
     def waiting_words(self) -> int:
         """Published words that `read_new` has not given yet."""
+        return self._published() - self._read
+
+    def _published(self) -> int:
+        """Words that the log holds; a file may be shorter than its header says."""
+        count = self._slots()[SLOT_COUNT]
         available = max(0, (os.fstat(self._fd).st_size - HEADER_BYTES) // WORD_BYTES)
-        return min(self._slots()[SLOT_COUNT], available) - self._read
+        if count == AS_LONG_AS_THE_FILE and self._has_trailer():
+            available -= 1
+        return min(count, available)
 
     def skip(self, words: int) -> bool:
         """Pass over words that are known already; False, and nothing done, when there are not so many."""

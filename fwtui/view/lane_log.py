@@ -179,6 +179,8 @@ class LaneLog:
         settled = self._reader is not None and len(self.folder.store) > 0
         if settled and (self._rank_number == 0 or len(self.folder.store) > _TAKEN_OVER):
             return
+        if not settled and self.words_waiting:
+            return  # what this one has is read first
         for path in self._folder.ranks(self._name):
             if self._reader is not None and path == self._rank:
                 if settled:

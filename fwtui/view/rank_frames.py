@@ -127,7 +127,7 @@ def _state(log: RankLog, rank: RankSteps, at_ns: int, lane_state: str, live: boo
     if log.waiting or lane_state in ("waiting", "evaluating"):
         return lane_state if lane_state in ("waiting", "evaluating") else "waiting"
     habit = float(np.median(rank.step_ns[-RECENT:])) if len(rank.step_ns) else 0.0
-    silent = at_ns - float(rank.end_ns[-1]) if len(rank.end_ns) else 0.0
+    silent = min(at_ns, log.read_ns) - float(rank.end_ns[-1]) if len(rank.end_ns) else 0.0
     if silent > max(SILENT_NS, SILENT_TIMES * habit):
         return "waiting" if log.communicating else "hung"
     return "training"

@@ -43,6 +43,8 @@ class RankLog:
         """Steps that were let go."""
         self.host: Mapping[str, Any] = {}
         self._reader: EventLogReader | None = None
+        self.read_ns = 0
+        """When it was read last: nothing is known of it after that."""
 
     def poll(self) -> None:
         """Read what is new, at most a piece of it."""
@@ -53,6 +55,7 @@ class RankLog:
                 self._reader = EventLogReader(str(self.path / EVENTS))
             except (EventLogError, OSError):
                 return
+        self.read_ns = time.perf_counter_ns()
         words = np.frombuffer(self._reader.read_new(WORDS), dtype=np.uint64)
         if len(words):
             self.folder.feed(words)
