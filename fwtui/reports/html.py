@@ -16,6 +16,8 @@ from fwtui.view.frame import Frame, LaneFrame
 from fwtui.view.session import Session
 from fwtui.view.units import NOT_KNOWN, show
 
+LONG_HEADLINE = 110
+"""Characters from which on the verdict is set smaller."""
 PAGE = Path(__file__).parent / "page"
 
 
@@ -76,14 +78,16 @@ def _sections(session: Session, frame: Frame) -> Iterator[str]:
 
 
 def _head(frame: Frame) -> str:
-    fair = frame.comparison is None or frame.comparison.fair
+    told = (frame.headline or frame.name).split(" · ")
+    style = ["bad"] if frame.comparison and not frame.comparison.fair else []
+    style += ["long"] if len("".join(told)) > LONG_HEADLINE else []
     lines = [escape(frame.notice)] if frame.notice else []
     lines += [escape(line) for line in (*facts.unfair_lines(frame), *facts.condition_lines(frame))]
     lead = f'<p class="lead">{" · ".join(lines)}</p>' if lines else '<p class="lead"></p>'
     return (
         f"<header><b>fwtui</b><span>{escape(facts.title(frame))}</span><span>{escape(frame.started[:16])}</span>"
         '<button id="theme" type="button">dark</button></header>\n'
-        f'<h1 class="{"" if fair else "bad"}">{escape(frame.headline or frame.name)}</h1>\n{lead}'
+        f'<h1 class="{" ".join(style)}">{"<br>".join(map(escape, told))}</h1>\n{lead}'
     )
 
 

@@ -15,7 +15,7 @@ function digits(value) {
   const size = Math.abs(value);
   return size === 0 ? "0" : size >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
 }
-const ms = (value) => (value === null ? "n/a" : Math.abs(value) >= 10000 ? digits(value / 1000) + " s" : digits(value) + " ms");
+const ms = (value) => (value === null ? "n/a" : value !== 0 && Math.abs(value) < 0.001 ? "<0.001 ms" : Math.abs(value) >= 10000 ? digits(value / 1000) + " s" : digits(value) + " ms");
 const seconds = (value) => (value >= 120 ? `${Math.floor(value / 60)}m ${String(Math.round(value % 60)).padStart(2, "0")}s` : digits(value) + " s");
 const percent = (value) => (value === null ? "n/a" : `${(value * 100).toFixed(value < 0.095 ? 1 : 0)} %`);
 function ticks(low, high, count) {
@@ -188,11 +188,15 @@ function phasesChart(card) {
 
 /* The gap between a lane and the baseline as a waterfall: each part with its interval. */
 function gapChart(card, pair) {
-  const parts = pair.causes, W = 1060, L = 250, R = 130, height = 22, H = (parts.length + 1) * (height + 8) + 26;
+  const largest = Math.max(...pair.causes.map((part) => Math.abs(part.ms))), small = (part) => Math.abs(part.ms) < largest / 100;
+  const parts = pair.causes.filter((part) => part.how !== "experiment" && !small(part));
+  const rest = pair.causes.filter((part) => part.how !== "experiment" && small(part));
+  if (rest.length) parts.push({ code: "the rest", ms: rest.reduce((sum, part) => sum + part.ms, 0), ci95: null, share_of_gap: null, covers: rest.map((part) => part.code) });
+  const W = 1060, L = 250, R = 130, height = 22, H = (parts.length + 1) * (height + 8) + 26;
   const svg = node("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `the gap of ${pair.lane} by part` }, card);
   let at = 0;
   const ends = parts.map((part) => { const from = at; at += part.ms; return [from, at]; });
-  const bounds = [0, at, ...ends.flat(), ...parts.flatMap((part, i) => (part.ci95 ? part.ci95.map((v) => ends[i][0] + v) : []))];
+  const bounds = [0, at, ...(pair.gap_ci95 ?? []), ...ends.flat(), ...parts.flatMap((part, i) => (part.ci95 ? part.ci95.map((v) => ends[i][0] + v) : []))];
   const low = Math.min(...bounds), high = Math.max(...bounds), span = high - low || 1;
   const x = (v) => L + ((v - low) / span) * (W - L - R);
   for (const tick of ticks(low, high, 6)) {
