@@ -12,12 +12,8 @@ from textual.screen import Screen
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
 from fwtui.tui import commands
-from fwtui.tui.compare_sheet import CompareScreen
 from fwtui.tui.config import Config, read
 from fwtui.tui.explain_sheet import ExplainScreen
-from fwtui.tui.lane_sheet import LaneScreen
-from fwtui.tui.output_panel import OutputPanel
-from fwtui.tui.panels import FindingsPanel, HelpPanel, QuestionPanel, StallPanel
 from fwtui.tui.theme import Theme
 from fwtui.tui.view_app import ViewApp
 from fwtui.view.clock import Clock
@@ -44,29 +40,41 @@ class FwtuiApp(ViewApp):
 
         return run
 
-    # -- panels
+    # -- panels; imported when they are first asked for, as the screen should be there at once
 
     def action_help(self) -> None:
+        from fwtui.tui.panels import HelpPanel
+
         self.push_screen(HelpPanel(self.config.commands))
 
     def action_maximise(self) -> None:
+        from fwtui.tui.lane_sheet import LaneScreen
+
         self.push_screen(LaneScreen())
 
     def action_compare(self) -> None:
+        from fwtui.tui.compare_sheet import CompareScreen
+
         self.push_screen(CompareScreen())
 
     def action_explain(self) -> None:
         self.push_screen(ExplainScreen())
 
     def action_findings(self) -> None:
+        from fwtui.tui.panels import FindingsPanel
+
         self.push_screen(FindingsPanel(self.frame))
 
     def action_output(self) -> None:
+        from fwtui.tui.output_panel import OutputPanel
+
         lane = self.frame.lanes[self.focused_lane]
         self.push_screen(OutputPanel(lane.name, self.session.folder.output_path(lane.name), follow=self.frame.live))
 
     def action_stall(self, direction: int) -> None:
         """Go to the next or the previous stall of the focused lane; from the newest moment, back to its last one."""
+        from fwtui.tui.panels import StallPanel
+
         stalls = self.session.stalls(self.focused_lane)
         now = self._moment_ns()
         later = [stall for stall in stalls if stall.end_ns > now]
@@ -92,6 +100,8 @@ class FwtuiApp(ViewApp):
     # -- leaving
 
     def action_leave(self) -> None:
+        from fwtui.tui.panels import QuestionPanel
+
         if not self.frame.live:
             self.exit("left")
         elif self.on_quit == "ask":
@@ -123,6 +133,8 @@ class FwtuiApp(ViewApp):
         self._ask({"do": "resume" if lane.get("paused") else "pause", "lane": lane["name"]})
 
     def action_restart(self) -> None:
+        from fwtui.tui.panels import QuestionPanel
+
         name = self.frame.lanes[self.focused_lane].name
         question = QuestionPanel(
             f"Start {name} again from its beginning? What it has trained so far is given up.",

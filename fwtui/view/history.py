@@ -15,11 +15,11 @@ from fwtui.view import columns as cutting
 from fwtui.view.derived import Derivation, Derived
 from fwtui.view.frame import COLUMN_NOTHING, COLUMN_STEADY, Columns
 
-LIMIT = 60_000
+LIMIT = 40_000
 """Steps in memory at most."""
-RECENT = 20_000
+RECENT = 12_000
 """Steps that stay whole."""
-SAMPLE = 16_000
+SAMPLE = 10_000
 """Older steps that stay as a sample, at most."""
 MOST_STALLS = 5_000
 BASE_NS = 100_000_000
