@@ -48,7 +48,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
     source, guest = source_of_lane(index), log.facts
     derived = log.derived()
-    first = int(np.argmax(derived.counted)) if derived.counted.any() else 0
+    first = min(_FIRST_STEPS, int(np.argmax(derived.counted))) if derived.counted.any() else 0
     since = float(derived.steps.start_ns[first]) if len(derived.steps) else float(at_ns)
     trained_since = float(log.folder.first_step_ns or at_ns)
     until = min(at_ns, int(derived.steps.end_ns[-1])) if len(derived.steps) else at_ns
