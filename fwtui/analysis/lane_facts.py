@@ -46,6 +46,7 @@ class LaneFacts:
     python_call_at: str | None = None
     """The user's function that they call; None of a generator."""
     training_s: float = 0.0
+    """All steps, what was compiled in them left out."""
     compile_s: float = 0.0
     late_compile_share: float | None = None
     """Share of the time of all steps but the first few that went into tracing or compiling."""

@@ -59,6 +59,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     evaluation = statistics.evaluation_ns + state.tail_evaluation_ns
     whole = statistics.training_ns + evaluation
     threads, thread_share = _threads(log, at_ns)
+    compiled_in_steps = float(derived.steps.phases[:, PHASE_INDEX["compile"]].sum())
     calls = _python_calls(log, statistics, at_ns)
     newest = log.stacks.newest(at_ns) if state.state == "hung" else None
     deep = log.deep(at_ns)
@@ -81,7 +82,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         python_calls_a_step=calls[0] if calls else None,
         python_call_share=calls[1] if calls else None,
         python_call_at=calls[2] if calls else None,
-        training_s=statistics.training_ns / 1e9,
+        training_s=(statistics.training_ns - compiled_in_steps) / 1e9,
         compile_s=log.folder.compile_ns / 1e9,
         late_compile_share=late_share,
         late_compiles=late_compiles,
