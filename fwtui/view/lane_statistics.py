@@ -10,7 +10,7 @@ import numpy as np
 from fwtui.analysis.results import PhaseTime, StepTimes
 from fwtui.analysis.statistics import step_times
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
-from fwtui.view.counting import counts
+from fwtui.view.counting import counts, schedule_at
 from fwtui.view.derived import Derived
 from fwtui.view.history import TOTALS
 from fwtui.view.lane_log import LaneLog
@@ -125,7 +125,7 @@ def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> La
     rows = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
     count = int(whole.number[rows - 1]) + 1 if rows else 0
     moment = int(whole.steps.end_ns[rows - 1]) if rows else 0
-    key = ("statistics", index)
+    key = ("statistics", index, schedule_at(session.manifest, at_ns))
     known = session.cache.get(key)
     if known is not None:
         known_moment, known_count, value = known
