@@ -90,6 +90,9 @@ class CellGrid(Widget, can_focus=False):
         super().__init__(id=id, classes=classes)
         self.cell_theme = theme
         self.canvas = Canvas(0, 0)
+        self._strips: dict[int, Strip] = {}
+        """Rows as they were rendered, until they change."""
+        self._strips_of: tuple[object, ...] = ()
         self.cells_sent = 0
         """Cells refreshed so far: what the invariant tests look at."""
 
@@ -97,6 +100,7 @@ class CellGrid(Widget, can_focus=False):
         """Take a new canvas; refresh the changed part of each changed row."""
         old, self.canvas = self.canvas, canvas
         if old.codes.shape != canvas.codes.shape:
+            self._strips.clear()
             self.refresh()
             return
         changed = (old.codes != canvas.codes) | (old.styles != canvas.styles)
@@ -105,6 +109,7 @@ class CellGrid(Widget, can_focus=False):
             return
         regions = []
         for row in rows:
+            self._strips.pop(int(row), None)
             columns = np.flatnonzero(changed[row])
             breaks = np.flatnonzero(np.diff(columns) > _GAP)
             for first, last in zip(columns[np.append(0, breaks + 1)], columns[np.append(breaks, -1)], strict=True):
@@ -120,6 +125,21 @@ class CellGrid(Widget, can_focus=False):
         return [line if whole else line.crop(crop.x, crop.right) for line in lines]
 
     def render_line(self, y: int) -> Strip:
+        made_for = (self.cell_theme, self.size.width)
+        if made_for != self._strips_of:
+            self._strips.clear()
+            self._strips_of = made_for
+        strip = self._strips.get(y)
+        if strip is None:
+            strip = self._strips[y] = self._render_row(y)
+        return strip
+
+    def notify_style_update(self) -> None:
+        """The theme's background is part of every row."""
+        self._strips.clear()
+        super().notify_style_update()
+
+    def _render_row(self, y: int) -> Strip:
         canvas, width = self.canvas, self.size.width
         if y >= canvas.height:
             return Strip.blank(width, self.rich_style)
