@@ -13,7 +13,7 @@ from fwtui.recording.vocabulary import source_of_lane
 from fwtui.view.session import Session
 
 LONGEST_S = 90.0
-ENOUGH_TURNS = LEAST_PAIRS + 6
+ENOUGH_TURNS = LEAST_PAIRS + 4
 
 
 def run(workload: str, launch: Launch, tick: Callable[[RunFolder], None]) -> Column:
