@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from textual.app import SystemCommand
@@ -19,6 +23,7 @@ from fwtui.tui.view_app import ViewApp
 from fwtui.view.clock import Clock
 from fwtui.view.session import Session
 
+GONE_S = 3.0
 PATIENCE_S = 0.1
 """A long recording is read in pieces of this length, so that keys are answered meanwhile."""
 
@@ -28,6 +33,17 @@ class FwtuiApp(ViewApp):
 
     on_quit = "ask"
     """What `q` does to lanes that train: `ask`, `stop` or `detach`."""
+
+    def on_mount(self) -> None:
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _hang_up(self) -> None:
+        """The terminal is gone: leave the run to itself. What cannot be written to it any more is not waited for."""
+        end = threading.Timer(GONE_S, os._exit, (0,))
+        end.daemon = True
+        end.start()
+        self.exit("detached")
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         for command in self.config.commands:
