@@ -85,14 +85,26 @@ def _learn(loss: Any) -> None:
     import torch
 
     agent.facts({"grad_nodes": _count_nodes(loss), "cores": sites.cores()})
-    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled():
-        kind = "cuda" if torch.is_autocast_enabled() else "cpu"
-        agent.facts({"autocast": str(torch.get_autocast_dtype(kind)).replace("torch.", "")})
+    kind = _autocast(torch)
+    if kind is not None:
+        agent.facts({"autocast": str(kind).replace("torch.", "")})
     for reference, place in list(_optimizers.values()):
         optimizer = reference()
         if optimizer is not None:
             _look_at(optimizer, place)
             return
+
+
+def _autocast(torch: Any) -> Any:
+    """The type that autocast computes in; None while it is off. Before torch 2.4 the calls took no device."""
+    if not hasattr(torch, "get_autocast_dtype"):
+        if torch.is_autocast_enabled():
+            return torch.get_autocast_gpu_dtype()
+        return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+    for kind in ("cuda", "cpu"):
+        if torch.is_autocast_enabled(kind):
+            return torch.get_autocast_dtype(kind)
+    return None
 
 
 def _count_nodes(loss: Any) -> int:
