@@ -55,6 +55,9 @@ class Profiler:
             owner = sys.modules.get(module)
             if owner is not None and hasattr(owner, name):
                 yield owner, name, _yielding(getattr(owner, name), yield_to)
+        keras = sys.modules.get("keras.src.optimizers.base_optimizer")
+        if keras is not None:  # its update runs under no name of its own
+            yield keras.BaseOptimizer, "apply", _named(self._torch, keras.BaseOptimizer.apply)
 
     def table(self) -> Dict[str, Any]:
         """The operations of the window."""
@@ -67,6 +70,14 @@ def _yielding(original: Callable[..., Any], yield_to: Callable[[], None]) -> Cal
         return original(*args, **kwargs)
 
     return entry
+
+
+def _named(torch: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        with torch.autograd.profiler.record_function("Optimizer.step#Keras"):
+            return original(*args, **kwargs)
+
+    return apply
 
 
 def _config(torch: Any) -> Any:
