@@ -16,7 +16,6 @@ _NATIVE_CALL = (
     "tensorflow/python/util/traceback_utils",
     "jax/_src",
     "keras/src/utils/traceback",
-    "keras/src/backend/jax/trainer",
 )
 
 
@@ -109,7 +108,11 @@ def evaluation(facts: LaneFacts) -> Finding | None:
 
 def _in_native_call(stack: Stack) -> bool:
     """Whether the innermost Python frame is the one that called the compiled step."""
-    return not stack.frames or any(part in stack.frames[0][0] for part in _NATIVE_CALL)
+    if not stack.frames:
+        return True
+    file, _, function = stack.frames[0]
+    in_jax = "keras/src/backend/jax/trainer" in file and function == "iterator_step"
+    return in_jax or any(part in file for part in _NATIVE_CALL)
 
 
 def per_execution(facts: LaneFacts) -> Finding | None:

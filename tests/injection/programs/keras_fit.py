@@ -26,7 +26,7 @@ class Watcher(keras.callbacks.Callback):
             time.sleep(0.008)  # LINE slow-callback
         elif FAULT == "checkpoint-stall" and batch % 10 == 9:
             self.model.save("/tmp/injected.keras")  # LINE checkpoint-stall
-        elif FAULT == "gc-pause":
+        elif FAULT == "gc-pause" and batch % 4 == 0:
             import gc
 
             gc.collect()  # LINE gc-pause

@@ -127,7 +127,7 @@ def main():
                     inputs.tolist()  # LINE sync-every-step
             elif FAULT == "gc-pause":
                 kept.append([[number] for number in range(100)])
-                if step % 2 == 0:
+                if step % 4 == 0:
                     import gc
 
                     gc.collect()  # LINE gc-pause
