@@ -130,7 +130,7 @@ CAUSES = (
     ),
     Cause(
         "per-execution-overhead", "E", "fit's own work around each short execution is a large part of it",
-        {"share": 0.3},
+        {"share": 0.4},
         "Keras runs callbacks and converts logs once an execution; measured by stacks outside of the native call",
         {"*": "compile(steps_per_execution=16) makes that many updates a call"},
     ),
@@ -194,7 +194,7 @@ CAUSES = (
     ),
     Cause(
         "memory-growth", "M", "memory keeps growing while it trains",
-        {"share": 0.03, "bytes": 24e6},
+        {"share": 0.08, "bytes": 64e6},
         "three later quarters of the training, each above the one before; the whole rise in bytes and share",
         {
             "torch": "keep numbers, not tensors with their graph: losses.append(loss.item()) or loss.detach()",

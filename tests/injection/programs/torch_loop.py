@@ -114,6 +114,7 @@ def main():
         data = TensorDataset(x[: batch * 6], y[: batch * 6])
         loader = DataLoader(data, batch_size=batch, num_workers=2)  # LINE worker-startup
     kept, step = [], 0
+    moments = torch.randn(8_000_000)
     while step < STEPS:
         for inputs, targets in loader:
             optimizer.zero_grad()
@@ -134,9 +135,7 @@ def main():
             elif FAULT == "memory-growth":
                 kept.append(torch.ones(500_000))
             elif FAULT == "checkpoint-stall" and step % 10 == 9:
-                torch.save(
-                    [model.state_dict()] * 1 + [torch.randn(8_000_000)], "/tmp/injected.pt"
-                )  # LINE checkpoint-stall
+                torch.save([model.state_dict(), moments], "/tmp/injected.pt")  # LINE checkpoint-stall
             elif FAULT == "lane-crashed" and step == 60:
                 raise ValueError("the targets do not fit")  # LINE lane-crashed
             step += 1
