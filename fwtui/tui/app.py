@@ -148,6 +148,10 @@ class FwtuiApp(ViewApp):
         lane = self.session.manifest["lanes"][self.focused_lane]
         self._ask({"do": "resume" if lane.get("paused") else "pause", "lane": lane["name"]})
 
+    def action_deep(self) -> None:
+        name = self.frame.lanes[self.focused_lane].name
+        self._ask({"do": "deep", "lane": name}, self._say(f"a profiler looks into {name} for some steps"))
+
     def action_restart(self) -> None:
         from fwtui.tui.panels import QuestionPanel
 

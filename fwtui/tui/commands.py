@@ -53,6 +53,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("findings", "f", "f", "findings", "findings", "why lanes are slow, with advice", 6),
     Command("output", "o", "o", "output", "output", "what the focused lane printed, searchable", 7),
     Command("try", "w", "w", "try advice", "try_advice", "start a lane with the advice's fix beside the others", 10),
+    Command("deep", "x", "x", "look inside", "deep", "profile a few of the lane's steps; they are not counted"),
     Command("screenshot", "s", "s", "shot", "shot", "save the screen as SVG in the run folder", 11),
     Command("shared-scale", "y", "y", "shared scale", "shared_scale", "one y-scale for all lanes, or each its own"),
     Command("log-scale", "l", "l", "log scale", "log_scale", "a logarithmic y-scale, and back"),
