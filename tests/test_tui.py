@@ -318,11 +318,11 @@ def test_the_terminal_tells_its_theme():
 
 def test_keys_are_remapped_in_the_configuration_file(tmp_path):
     file = tmp_path / "config.toml"
-    file.write_text('theme = "light"\nfps = 2\ncolour = 1\n[keys]\nquit = "ctrl+q,x"\n')
+    file.write_text('theme = "light"\nfps = 2\ncolour = 1\n[keys]\nquit = "ctrl+q,j"\n')
     found = configuration.read(file)
     assert found.theme == "light"
     assert "colour" in found.problems[0]
-    assert {command.id: command.keys for command in found.commands}["quit"] == "ctrl+q,x"
+    assert {command.id: command.keys for command in found.commands}["quit"] == "ctrl+q,j"
     file.write_text('[keys]\nquit = "f"\n')
     assert "both" in configuration.read(file).problems[0]
     assert configuration.read(tmp_path / "none.toml") == Config()
