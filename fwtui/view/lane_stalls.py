@@ -62,6 +62,9 @@ def _cause(phase: str, stacks: Sequence[Stack], delay: float) -> str | None:
         return "checkpoint-stall"
     if delay >= STARVED:
         return "cpu-starved"
+    inside_keras = [stack for stack in stacks if stack.stands_in("keras/src")]
+    if phase == "callbacks" and (not stacks or inside_keras) and not any(len(stack.users) > 1 for stack in stacks):
+        return None  # Keras's own callbacks, which may wait for the device
     return _PHASE_CODES.get(phase)
 
 

@@ -78,7 +78,6 @@ FAULTS = (
     Case("torch_loop", "sync-every-step", "sync-every-step"),
     Case("torch_in_memory", "sync-every-step", "sync-every-step"),
     Case("keras_fit", "per-execution-overhead", "per-execution-overhead"),
-    Case("keras_fit", "per-execution-overhead", "per-execution-overhead", environment=JAX),
     Case("torch_loop", "gc-pause", "gc-pause"),
     Case("keras_fit", "gc-pause", "gc-pause"),
     Case("tf_loop", "gc-pause", "gc-pause"),
