@@ -11,7 +11,7 @@ from typing import Any
 from fwtui.explain.effects import Turns, turns
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
-from fwtui.view.comparing import others_since
+from fwtui.view.comparing import others_cores, others_since
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.session import Session
 
@@ -103,8 +103,11 @@ def _seen(session: Session, place: int) -> Seen:
     problem = None
     if entry["status"] in ("failed", "killed"):
         output = log.output_tail(1)
-        problem = entry.get("error") or f"{entry['name']} {entry['status']}" + (
-            f": {output[-1].strip()}" if output else ""
+        said = entry.get("error")
+        problem = (
+            f"{entry['name']}: {said}"
+            if said
+            else f"{entry['name']} {entry['status']}" + (f": {output[-1].strip()}" if output else "")
         )
     return Seen(
         turns=lane_turns(log),
@@ -117,8 +120,20 @@ def _seen(session: Session, place: int) -> Seen:
 
 def busy_words(session: Session) -> str | None:
     """What other programs took of the machine while the lanes trained, in words; None of little."""
+    since = _all_train_ns(session)
+    return others_since(session, since, session.newest_ns) if since else None
+
+
+def others_share(session: Session) -> float | None:
+    """Share of the machine's cores that other programs used while the lanes trained; None when unknown."""
+    since, cores = _all_train_ns(session), (session.manifest.get("host") or {}).get("cores")
+    others = others_cores(session, since, session.newest_ns) if since else None
+    return others / cores if others is not None and cores else None
+
+
+def _all_train_ns(session: Session) -> int | None:
     first = [log.folder.first_step_ns for log in session.logs if log.folder.first_step_ns]
-    return others_since(session, max(first), session.newest_ns) if first else None
+    return max(first, default=None)
 
 
 def lane_turns(log: LaneLog) -> Turns:

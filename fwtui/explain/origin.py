@@ -191,7 +191,9 @@ class Column:
     problems: tuple[str, ...] = ()
 
 
-def column(workload: str, lanes: Lanes, on_gpu: bool, run: str, others: str | None = None) -> Column:
+def column(
+    workload: str, lanes: Lanes, on_gpu: bool, run: str, others: str | None = None, busy: bool = False
+) -> Column:
     """All claims for one workload.
 
     Args:
@@ -199,12 +201,14 @@ def column(workload: str, lanes: Lanes, on_gpu: bool, run: str, others: str | No
         lanes: what its lanes gave, by name.
         on_gpu: whether they ran on one.
         run: the run's id.
-        others: what other programs took of the machine, in words: then what depends on free cores is not decided.
+        others: what other programs took of the machine, in words.
+        busy: whether that was half of it or more: then what depends on free cores is not decided.
     """
     problems = tuple(lane.problem for lane in lanes.values() if lane.problem)
     tested = tuple(claim.judge(lanes, on_gpu) for claim in CLAIMS)
     if others:
         problems = (*problems, others)
+    if busy:
         tested = tuple(
             replace(one, verdict=UNDECIDED) if claim.free_cores and one.verdict != NOT_TESTABLE else one
             for claim, one in zip(CLAIMS, tested, strict=True)
@@ -243,7 +247,7 @@ def markdown(columns: Sequence[Column], machine: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def command(workload: str, seconds: float = 90) -> str:
+def command(workload: str, seconds: float = 150) -> str:
     """The run behind one column."""
     return f"fwtui run --workload {workload} --lanes {','.join(LANES)} --seconds {seconds:g}"
 

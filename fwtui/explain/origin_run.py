@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from fwtui.explain import origin
 from fwtui.explain.effects import LEAST_PAIRS
-from fwtui.explain.experiment import Launch, Seen, busy_words, conduct, seen
+from fwtui.explain.experiment import Launch, Seen, busy_words, conduct, others_share, seen
 from fwtui.explain.origin import Column, LaneMeasures
 from fwtui.recording.run_folder import RunFolder
 from fwtui.recording.vocabulary import source_of_lane
 from fwtui.view.session import Session
 
-LONGEST_S = 90.0
+LONGEST_S = 150.0
 ENOUGH_TURNS = LEAST_PAIRS + 4
 
 
@@ -48,6 +48,7 @@ def read(folder: RunFolder) -> Column:
             )
         on_gpu = any(str(lane.device or "").lower().startswith(("cuda", "gpu")) for lane in frame.lanes)
         workload = str((session.manifest.get("workload") or {}).get("name"))
-        return origin.column(workload, lanes, on_gpu, folder.id, busy_words(session))
+        busy = (others_share(session) or 0.0) >= 0.5
+        return origin.column(workload, lanes, on_gpu, folder.id, busy_words(session), busy)
     finally:
         session.close()

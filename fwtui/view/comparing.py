@@ -121,6 +121,15 @@ def _others(session: Session, statistics: list[LaneStatistics], at_ns: int) -> s
 
 def others_since(session: Session, since: int, at_ns: int) -> str | None:
     """What other programs took of the machine between two moments, in words; None of little, or when unknown."""
+    others = others_cores(session, since, at_ns)
+    cores = int((session.manifest.get("host") or {}).get("cores") or 0)
+    if others is None or others <= OTHERS_CORES or not cores:
+        return None
+    return f"other programs used {others:.1f} of {cores} cores meanwhile"
+
+
+def others_cores(session: Session, since: int, at_ns: int) -> float | None:
+    """Cores that other programs used between two moments; None when unknown."""
     samples = session.samples
     host = samples.reduce(SOURCE_HOST, "cpu_cores", at_ns, "mean", since)
     own = [
@@ -128,9 +137,7 @@ def others_since(session: Session, since: int, at_ns: int) -> str | None:
     ]
     if host is None or any(value is None for value in own):
         return None
-    others = host - sum(value or 0.0 for value in own)
-    cores = int((session.manifest.get("host") or {}).get("cores") or 0)
-    return f"other programs used {others:.1f} of {cores} cores meanwhile" if others > OTHERS_CORES and cores else None
+    return host - sum(value or 0.0 for value in own)
 
 
 def ranked_lanes(session: Session, statistics: list[LaneStatistics], at_ns: int) -> tuple[tuple[int, ...], Ranked]:
