@@ -468,6 +468,10 @@ def test_what_is_too_noisy_or_missing_is_undecided_and_a_gpu_makes_its_claim_tes
     )
     assert noisy["dynamic graph"] == "undecided"
     assert noisy["code generation"] == "undecided"
+    losing = verdicts(
+        torch=measures(1.0, spread=0.05), torch_threads=measures(0.97), keras=measures(2.0), keras_threads=measures(1.4)
+    )
+    assert losing["hardware, CPU"] != "supported"
     found = verdicts(True, torch=measures(1.0, gpu=1e9), keras=measures(1.0, gpu=8e9))
     assert found["memory, GPU"] == "supported"
 

@@ -143,7 +143,8 @@ def _more_than(torch: Measured | None, keras: Measured | None) -> str:
     apart = math.log(torch.value / keras.value)
     half = math.hypot(*(math.log(one.ci95[1] / one.ci95[0]) / 2 for one in (torch, keras) if one.ci95))
     ratio = Measured(math.exp(apart), (math.exp(apart - half), math.exp(apart + half)))
-    return {"more": SUPPORTED, "less": REFUTED, "same": REFUTED}.get(_where(ratio), UNDECIDED)
+    gains = SUPPORTED if _where(torch) == "more" else UNDECIDED
+    return {"more": gains, "less": REFUTED, "same": REFUTED}.get(_where(ratio), UNDECIDED)
 
 
 def _gpu_use(lanes: Lanes, on_gpu: bool) -> Tested:
