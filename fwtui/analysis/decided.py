@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fwtui.analysis.results import Comparison
 
-HALF_WIDTH = 0.05
+HALF_WIDTH = 0.06
 """An interval that reaches no farther than this share of the ratio to either side is narrow."""
 
 
