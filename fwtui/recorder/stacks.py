@@ -1,8 +1,8 @@
 """Stacks of the lanes: of a stall while it lasts, of the steady steps now and then, and on request.
 
-A rank's guest registered a signal that writes its main thread's stack to a file, at about 7 µs a frame. The recorder
-sends it and reads the file at its next look. Steady steps are sampled densely at first, so that fifty steps are enough
-to tell where time goes, and rarely later on.
+A rank's guest registered a signal that writes its main thread's stack to a file. The recorder sends it and reads the
+file at its next look; to a thread that does not answer, since it waits or is in native code, it sends another. Steady
+steps are sampled densely at first, so that fifty steps are enough to tell where time goes, and rarely later on.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ FIRST_STEP_NS = 20_000_000_000
 BACK_OFF = 1.5
 LONGEST_PAUSE_NS = 10_000_000_000
 STACKS_A_STALL = 40
-ANSWER_LIMIT_S = 0.3
+ANSWER_LIMIT_S = 1.5
+INSIST_NS, INSIST_RUNNING_NS = 150_000_000, 1_000_000_000
+"""A thread that has not answered after so long, asleep or running, is not between two bytecodes: dump its stack."""
 MOST_ROWS = 20_000
 
 _STEP_ENDS = frozenset(EVENT[name] for name in ("optimizer_end", "train_call_end", "batch_end_exit", "step_end"))
@@ -65,6 +67,7 @@ class RankWatch:
         self._next_sample_s = 0.0
         self._stall = (0, 0, 0)  # since, taken, next look
         self._asked: tuple[int, str, str | None] | None = None  # when, why, state of the thread
+        self._insisted = False
         self._size = 0
 
     def look(self) -> tuple[str, dict[str, Any]] | None:
@@ -122,14 +125,25 @@ class RankWatch:
         if not number or not _handles(self.pid, number):
             return False
         state = _state(self.pid)
-        self._size = 0
+        self._size, self._insisted = 0, False
         self._asked = (time.perf_counter_ns(), why, state)
         try:
+            os.truncate(self._dump, 0)  # a late answer to an earlier question
             os.kill(self.pid, number)
         except OSError:
             self._asked = None
             return False
         return True
+
+    def _insist(self, asked_ns: int) -> None:
+        """Dump the stack of a thread that does not answer because it runs no bytecode."""
+        late = time.perf_counter_ns() - asked_ns
+        if self._insisted or late < INSIST_NS or (late < INSIST_RUNNING_NS and _state(self.pid) == "R"):
+            return
+        number = self._log.dump_signal
+        self._insisted = True
+        if number and _handles(self.pid, number):
+            os.kill(self.pid, number)
 
     def _collect(self) -> tuple[str, dict[str, Any]] | None:
         """The dump that was asked for, once it has stopped growing."""
@@ -140,6 +154,8 @@ class RankWatch:
             size = self._dump.stat().st_size
             if size == 0 or size != self._size:
                 self._size = size
+                if size == 0:
+                    self._insist(asked_ns)
                 if time.perf_counter_ns() - asked_ns > 2_000_000_000:
                     self._asked = None  # it is stopped, or stuck in the kernel
                 return None

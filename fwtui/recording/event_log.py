@@ -36,8 +36,9 @@ WORD_BYTES = 8
 
 SLOT_MAGIC, SLOT_SCHEMA, SLOT_PID, SLOT_START, SLOT_COUNT, SLOT_END, SLOT_GATE, SLOT_WAITING, SLOT_GAVE_UP = range(9)
 SLOT_STACK_SIGNAL = 9
-_SLOTS_READ = 10
 SLOT_DEEP = 10
+SLOT_DUMP_SIGNAL = 11
+_SLOTS_READ = 12
 AS_LONG_AS_THE_FILE = TRAILER = (1 << 64) - 1
 """In a log that is only appended to: the count, and the last word of one that ended cleanly."""
 
@@ -227,8 +228,13 @@ class EventLogReader:
 
     @property
     def stack_signal(self) -> int:
-        """The signal that makes the process write its main thread's stack down; 0: none does."""
+        """The signal that makes the main thread write its own stack down, between two bytecodes; 0: none does."""
         return self._slots()[SLOT_STACK_SIGNAL]
+
+    @property
+    def dump_signal(self) -> int:
+        """The signal that dumps the main thread's stack at once, whatever it does; 0: none does."""
+        return self._slots()[SLOT_DUMP_SIGNAL]
 
     @property
     def gave_up(self) -> bool:
