@@ -63,7 +63,8 @@ def recover(case: Case, budget: str, folder: Path) -> str:
     found = explained["explanation"]
     proven = [item for item in found["experiments"] if item["verdict"] == "proven"]
     pair = twin["comparison"]["pairs"][0]
-    measured = pair if pair["ratio"] is not None else (pair.get("alternatives") or {}).get("per_sample") or {}
+    per_sample = (item for item in pair.get("alternatives") or () if item["code"] == "per-sample")
+    measured = pair if pair["ratio"] is not None else next(per_sample, {})
     if not proven:
         return f"| {case.name} | `{case.slow}` | nothing proven | | | | no |"
     top = proven[0]
