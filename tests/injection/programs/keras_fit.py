@@ -103,6 +103,8 @@ elif FAULT == "per-execution-overhead":
     model.compile(optimizer="sgd", loss=loss)  # LINE per-execution-overhead
 elif FAULT == "unfused-kernel":
     model.compile(optimizer="sgd", loss=loss)  # LINE unfused-kernel
+elif FAULT == "compile-in-timing":
+    model.compile(optimizer="sgd", loss=loss, jit_compile=True)
 else:
     model.compile(optimizer="sgd", loss=loss)
 watched = FAULT in ("slow-callback", "checkpoint-stall", "gc-pause", "memory-growth", "lane-crashed")
