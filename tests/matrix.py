@@ -25,6 +25,8 @@ import numpy as np
 from fwtui.recording.run_folder import RunFolder
 from fwtui.view.session import Session
 
+SCRATCH = tempfile.TemporaryDirectory(prefix="fwtui-matrix-")
+"""For what a program leaves behind: coverage replaces its data file, so it must never be a device."""
 PROGRAMS = Path(__file__).parent / "guest_programs"
 TORCH = ("forward", "backward", "optimizer")
 LOADER = ("data", *TORCH)
@@ -161,8 +163,9 @@ CELLS: tuple[Cell, ...] = (
          "{bin}/accelerate launch --cpu --num_processes 1 --num_machines 1 --dynamo_backend no --mixed_precision no"
          " {programs}/accelerate_loop.py", LOADER, needs=("torch", "accelerate")),
     Cell("started as", "a shell script", "sh {programs}/train.sh", LOADER),
-    Cell("started as", "coverage run", "{python} -m coverage run --data-file=/dev/null {programs}/hostile.py plain",
-         LOADER, needs=("torch", "coverage")),
+    Cell("started as", "coverage run",
+         "{python} -m coverage run --data-file={scratch}/coverage {programs}/hostile.py plain", LOADER,
+         needs=("torch", "coverage")),
     Cell("started as", "python -I: says why", "{python} -I {programs}/hostile.py plain", (), steps=0, samples=None,
          loss=False, clock=False, exit_code=1),
     _hostile("reads stdin", "stdin", same=True),
@@ -206,7 +209,7 @@ def command(cell: Cell, python: str) -> str:
     target = (
         cell.target if "{" in cell.target or cell.target.startswith("sh ") else "{python} {programs}/" + cell.target
     )
-    return target.format(python=python, bin=Path(python).parent, programs=PROGRAMS)
+    return target.format(python=python, bin=Path(python).parent, programs=PROGRAMS, scratch=SCRATCH.name)
 
 
 def environment(cell: Cell, python: str) -> dict[str, str]:
