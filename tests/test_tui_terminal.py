@@ -118,7 +118,7 @@ def test_a_session_in_tmux(term, tmp_path):
         terminal.wait_for("same work?")
         terminal.run("resize-window", "-x", "60", "-y", "16")
         terminal.run("send-keys", "Escape")
-        terminal.wait_for("as long")
+        terminal.wait_for("same work?", gone=True)
         terminal.run("resize-window", "-x", "140", "-y", "40")
         terminal.wait_for("maximise")
         terminal.run("send-keys", "q")

@@ -21,10 +21,12 @@ _traced = [0]
 """How often an optimizer was traced into a graph."""
 _inside = [False]
 SKIPPED = (
-    *("torch_hooks", "torch_loss", "torch_facts", "torch_value_hooks", "torch_compile_hooks"),
-    *("keras_hooks", "turn_gate", "agent"),
+    *("torch_hooks", "torch_loss", "torch_facts", "torch_value_hooks", "torch_compile_hooks", "keras_hooks"),
+    *("sites", "sites_torch", "sites_dynamo", "sites_keras", "where", "parity_facts", "python_calls", "thread_stacks"),
+    *("communication_hooks", "cuda_hooks", "device_events", "deep_window", "deep_torch", "changes"),
+    *("turn_gate", "agent"),
 )
-"""The files of ours that Dynamo must not trace into."""
+"""The files of ours that Dynamo must not trace into: all but `torch_optimizer_hooks`."""
 
 
 def arm_skipping(trace_rules: Any) -> None:
