@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import scenarios
+
+# A shell starts its background jobs with Ctrl-C ignored, and what is ignored stays so in every program of a test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WriteScenario = Callable[..., scenarios.ScenarioFolder]
 

@@ -36,7 +36,9 @@ def full_paint(app):
     return update.render_segments(app.console)
 
 
-async def test_partial_frames_are_one_full_paint(tmp_path):
+async def test_partial_frames_are_one_full_paint(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
     folder = scenarios.write("stalls", tmp_path / "run")
     session = Session(folder)
     app = FwtuiApp(session, at_ns=session.start_ns + int(6e9), theme=Theme())
