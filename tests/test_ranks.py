@@ -63,7 +63,7 @@ class TestCompared:
         assert compared.times[0].communication_ms == pytest.approx(20)
         assert compared.times[1].own_ms == pytest.approx(26)
         assert not compared.estimated
-        (finding,) = rank_findings(compared, (), since="3 s ago")
+        (finding,) = rank_findings(compared, since="3 s ago")
         assert (finding.code, finding.severity) == ("straggler-rank", "critical")
         assert "rank 1 takes 26 ms" in finding.evidence
         assert "3 s ago" in finding.evidence
@@ -95,7 +95,7 @@ class TestCompared:
         assert compared.times[0].communication_ms == pytest.approx(10)
         assert compared.straggler is not None
         assert (compared.straggler.rank, compared.straggler.phase) == (1, "callbacks")
-        assert "estimated" in rank_findings(compared, ())[0].evidence
+        assert "estimated" in rank_findings(compared)[0].evidence
 
     def test_even_ranks_have_no_straggler(self) -> None:
         chance = np.random.default_rng(0)
@@ -103,7 +103,7 @@ class TestCompared:
         compared = compare_ranks(ranks)
         assert compared is not None
         assert compared.straggler is None
-        assert rank_findings(compared, ()) == ()
+        assert rank_findings(compared) == ()
 
     def test_only_steps_that_all_have_are_compared(self) -> None:
         assert compare_ranks([rank(0)]) is None
@@ -112,7 +112,7 @@ class TestCompared:
 
     def test_a_dead_rank_comes_before_a_slow_one(self) -> None:
         compared = compare_ranks([rank(0, data=1, waits=20), rank(1, data=21)])
-        (finding,) = rank_findings(compared, ["rank 1 (process 7 on host) died without a word"])
+        (finding,) = rank_findings(compared, "rank 1 (process 7 on host) died without a word")
         assert "died" in finding.evidence
 
 

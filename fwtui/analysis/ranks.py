@@ -23,8 +23,10 @@ LEAST_SHARE = 0.10
 _BLOCK = 10
 _COMPARED_WITH = 9
 """Ranks, itself included, that tell since when a straggler is one."""
-_WAITED_IN = [PHASE_INDEX[name] for name in ("backward", "compute", "sync", "unexplained", "optimizer")]
-"""Phases that a wait for other ranks lies in, the likeliest first."""
+_WAITED_IN = [
+    PHASE_INDEX[name] for name in ("backward", "compute", "sync", "unexplained", "forward", "optimizer", "callbacks")
+]
+"""Phases that a wait for other ranks lies in, the likeliest first; sharded models gather their weights in forward."""
 
 
 @dataclass(frozen=True, slots=True)

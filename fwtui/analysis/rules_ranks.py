@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fwtui.analysis.ranks import Compared, Straggler
 from fwtui.analysis.results import Finding
 
@@ -19,24 +17,25 @@ CRITICAL_SHARE = 0.3
 
 
 def rank_findings(
-    compared: Compared | None, troubles: Sequence[str], since: str | None = None, location: str | None = None
+    compared: Compared | None, trouble: str | None = None, since: str | None = None, location: str | None = None
 ) -> tuple[Finding, ...]:
     """What is to be said of a lane's ranks, the weightiest first.
 
     Args:
         compared: the ranks against each other.
-        troubles: a sentence for each rank that died or hangs.
+        trouble: a sentence about a rank that died or hangs; it comes before any that is slow.
         since: when the straggler began, in words.
-        location: `file:line` where the straggler was seen, when a stack of it was taken.
+        location: `file:line` where that rank was seen, when a stack of it was taken.
     """
-    found = [Finding(CODE, "critical", None, text, None, _TROUBLE, LETTER) for text in troubles[:1]]
-    if not found and compared is not None and compared.straggler is not None:
-        straggler = compared.straggler
-        severity = "critical" if straggler.share >= CRITICAL_SHARE else "warning"
-        advice = ADVICE.get(straggler.phase, OTHERWISE)
-        evidence = _evidence(straggler, compared.estimated, since)
-        found.append(Finding(CODE, severity, straggler.share, evidence, location, advice, LETTER))
-    return tuple(found)
+    if trouble is not None:
+        return (Finding(CODE, "critical", None, trouble, location, _TROUBLE, LETTER),)
+    straggler = compared.straggler if compared is not None else None
+    if compared is None or straggler is None:
+        return ()
+    severity = "critical" if straggler.share >= CRITICAL_SHARE else "warning"
+    evidence = _evidence(straggler, compared.estimated, since)
+    advice = ADVICE.get(straggler.phase, OTHERWISE)
+    return (Finding(CODE, severity, straggler.share, evidence, location, advice, LETTER),)
 
 
 def _evidence(straggler: Straggler, estimated: bool, since: str | None) -> str:

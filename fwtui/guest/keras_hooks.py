@@ -296,8 +296,8 @@ def _planned_by_program() -> bool:
 
 def _learn(callbacks: Any) -> None:
     """Learn the facts once, after the first batch."""
-    keras = sys.modules.get("keras") or sys.modules.get("tf_keras")
     model = getattr(callbacks, "model", None) or getattr(callbacks, "_model", None)
+    keras = _package_of(model)
     backend = _backend()
     values: Dict[str, Any] = {
         "framework": "keras",
@@ -326,10 +326,36 @@ def _learn(callbacks: Any) -> None:
             "loss": loss if isinstance(loss, str) else type(loss).__name__ if loss is not None else None,
             "jit_compile": bool(getattr(model, "jit_compile", False)),
             "compiled": backend != "torch" and not eager,
-            "steps_per_execution": int(getattr(model, "steps_per_execution", 1) or 1),
+            "steps_per_execution": _steps_per_execution(model),
+            "replicas": _replicas(model, backend),
         }
     )
     parity_facts.of_keras(model, backend)
+
+
+def _package_of(model: Any) -> Any:
+    """The package that a model is of: Keras 2 and 3 may both be imported."""
+    roots = [kind.__module__.split(".")[0] for kind in type(model).__mro__]
+    name = next((root for root in roots if root in ("keras", "tf_keras")), "keras")
+    return sys.modules.get(name) or sys.modules.get("tf_keras")
+
+
+def _steps_per_execution(model: Any) -> int:
+    """Under a strategy of several workers Keras 2 keeps it in a variable, of which each replica has its own."""
+    value = getattr(model, "steps_per_execution", 1)
+    value = getattr(value, "numpy", lambda: value)()
+    return int(value or 1)
+
+
+def _replicas(model: Any, backend: str) -> Any:
+    """How many copies of the model train in step: devices of this process, and those of the other workers."""
+    strategy = getattr(model, "distribute_strategy", None)
+    number = getattr(strategy, "num_replicas_in_sync", None)
+    if number is None and backend == "jax":
+        distribution = sys.modules["keras"].distribution.distribution()
+        mesh = getattr(distribution, "device_mesh", None)
+        number = None if mesh is None else mesh.devices.size
+    return int(number) if number and number > 1 else None
 
 
 def optimizer_facts(optimizer: Any) -> Any:

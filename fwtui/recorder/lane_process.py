@@ -164,6 +164,7 @@ class Lane:
         count = int(self.entry.get("restarts") or 0) + 1
         os.rename(self.path, self.path.with_name(f"{self.path.name}.was-{count}"))
         gone = ("pid", "started_ns", "ended_ns", "exit_code", "signal", "stop_reason", "error")
+        self.entry.pop("ranks_gone", None)
         self.entry.update({**dict.fromkeys(gone), "status": "pending", "paused": False, "restarts": count})
         self.ranks = Ranks(self.folder, self.name)
         self.finishing = False
@@ -172,6 +173,7 @@ class Lane:
         """Kill what outlived its grace."""
         if self.alive:
             self.ranks.look()
+            self._note_gone()
         elif self._starts_again and not self._ending:
             self._begin_again()
         if not self._ending or self._kill_at_s is None:
@@ -182,12 +184,17 @@ class Lane:
         elif not self.alive and self.pid is not None and not processes.signal_group(self.pid, signal.SIGCONT):
             self._ending = bool(processes.carrying("FWTUI_LANE_DIR", str(self.path)))
 
+    def _note_gone(self) -> None:
+        if self.ranks.gone:
+            self.entry["ranks_gone"] = list(self.ranks.gone)
+
     def ended(self, exit_code: int) -> None:
         """Note how the process ended, by the code that `os.waitstatus_to_exitcode` gives."""
         assert self._popen is not None
         self._popen.returncode = exit_code  # reaped by the recorder, which waits for all its children at one place
         self.entry["ended_ns"] = time.perf_counter_ns()
         self.entry.update(how_it_ended(self, exit_code, self._oom.rose()))
+        self._note_gone()
         self.ranks.close()
         if not self._ending:
             self._begin_ending()  # what the process left running ends with it

@@ -15,6 +15,17 @@ from collections.abc import Iterable
 import psutil
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has reaped yet has."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in ("Z", "X")
+    except FileNotFoundError:
+        return os.path.isdir("/proc/self")  # without /proc nothing is known
+    except (OSError, IndexError):
+        return True
+
+
 def carrying(name: str, value: str) -> list[psutil.Process]:
     """The processes whose environment holds `name=value`; those of other users are not seen."""
     found = []

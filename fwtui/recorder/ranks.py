@@ -6,6 +6,7 @@ import array
 import time
 from pathlib import Path
 
+from fwtui.recorder import processes
 from fwtui.recording.event_log import EventLogError, EventLogReader, NoGateError, TurnGate
 from fwtui.recording.run_folder import EVENTS, RunFolder
 from fwtui.recording.vocabulary import CODE_MASK, EVENT
@@ -29,8 +30,9 @@ class Rank:
     """
 
     def __init__(self, path: Path) -> None:
-        self.gate = TurnGate(str(path))
-        self._log = EventLogReader(str(path))
+        self.number = rank_number(path)
+        self.gate = TurnGate(str(path / EVENTS))
+        self._log = EventLogReader(str(path / EVENTS))
         self.pid = self._log.pid
         self.stepped = False
         self.waits_since: float | None = None
@@ -79,6 +81,8 @@ class Ranks:
         """Ranks of other hosts: they have no gate, and need none, since they wait for ours in their collectives."""
         self._gate: int | None = None
         self._searched_s = 0.0
+        self.gone: list[dict[str, int]] = []
+        """Ranks whose process ended, in that order: `rank`, and `t` in ns when that was seen."""
 
     def look(self) -> None:
         """Search for new ranks ten times a second, and look at each."""
@@ -90,10 +94,19 @@ class Ranks:
                     self._open(path)
         for rank in self._ranks.values():
             rank.look()
+        if len(self._ranks) > 1:
+            self.look_for_gone()
+
+    def look_for_gone(self) -> None:
+        """Note which processes have ended: the first one tells why a launcher ends the others."""
+        known = {row["rank"] for row in self.gone}
+        for rank in self._ranks.values():
+            if rank.number not in known and processes.gone(rank.pid):
+                self.gone.append({"rank": rank.number, "t": time.perf_counter_ns()})
 
     def _open(self, path: Path) -> None:
         try:
-            rank = Rank(path / EVENTS)
+            rank = Rank(path)
         except NoGateError:
             self._elsewhere.add(path)
             return
@@ -154,3 +167,9 @@ class Ranks:
         for rank in self._ranks.values():
             rank.close()
         self._ranks.clear()
+
+
+def rank_number(path: Path) -> int:
+    """The rank that a folder such as `rank-3` or `rank-3.4711` is of."""
+    digits = path.name.split("-", 1)[-1].split(".")[0]
+    return int(digits) if digits.isdigit() else 0

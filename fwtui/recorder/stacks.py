@@ -20,6 +20,7 @@ from typing import Any
 
 from fwtui.recorder import stack_dump
 from fwtui.recorder.lane_process import Lane
+from fwtui.recorder.ranks import rank_number
 from fwtui.recording.code_lines import is_users
 from fwtui.recording.event_log import EventLogError, EventLogReader
 from fwtui.recording.run_folder import EVENTS, STACK_DUMP, RunFolder
@@ -227,7 +228,7 @@ class Stacks:
             watch = self._watches.get(key)
             try:
                 if watch is None:
-                    watch = self._watches[key] = RankWatch(path, _rank_number(path))
+                    watch = self._watches[key] = RankWatch(path, rank_number(path))
                 taken = do(watch)
             except (OSError, EventLogError):
                 continue  # not written yet, or gone
@@ -283,11 +284,6 @@ def describe(frames: list[stack_dump.Frame], cwd: str | None) -> dict[str, Any]:
     row["frames"] = [list(frame) for frame in shown]
     row["users"] = [number for number, frame in enumerate(frames) if is_users(frame[0])]
     return row
-
-
-def _rank_number(path: Path) -> int:
-    digits = path.name.split("-", 1)[-1].split(".")[0]
-    return int(digits) if digits.isdigit() else 0
 
 
 def _handles(pid: int, number: int) -> bool:

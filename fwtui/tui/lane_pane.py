@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fwtui.tui import chart, phase_bar, sections
+from fwtui.tui import chart, phase_bar, rank_rows, sections
 from fwtui.tui.cells import Canvas, CellGrid, clip
 from fwtui.tui.theme import STATE_INK, Theme
 from fwtui.tui.window import Window
@@ -19,9 +19,9 @@ MOST_CHART = 20
 SECTIONS_NS = 500_000_000
 """How often the sections below the chart are drawn anew."""
 
-OPTIONAL_ROWS = ("typical", "lost", "system", "why", "finding", "axis", "stalled", "advice", "loss")
+OPTIONAL_ROWS = ("typical", "lost", "system", "why", "finding", "ranks", "axis", "stalled", "advice", "loss")
 """What a tall pane shows below the chart, weightiest first: a low pane drops from the end."""
-ORDER = ("lost", "why", "axis", "typical", "stalled", "finding", "advice", "loss", "system")
+ORDER = ("lost", "why", "axis", "typical", "stalled", "finding", "advice", "ranks", "loss", "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def rows_of(lane: LaneFrame) -> set[str]:
         "stalled": lane.stalled_ms is None,
         "finding": not (lane.findings or lane.current_stall or lane.error or lane.why_no_steps),
         "advice": not lane.findings,
+        "ranks": not lane.ranks,
         "loss": lane.loss_last is None,
     }
     return {row for row in OPTIONAL_ROWS if not empty.get(row, False)}
@@ -232,6 +233,12 @@ def _advice(canvas: Canvas, row: int, data: PaneData) -> None:
         canvas.put(row, 1, clip(f"→ {data.lane.findings[0].advice}", canvas.width - 2), "dim")
 
 
+def _ranks(canvas: Canvas, row: int, data: PaneData) -> None:
+    if data.lane.ranks:
+        canvas.put(row, 0, "ranks".rjust(GUTTER - 1), "dim")
+        canvas.put(row, GUTTER, clip(rank_rows.summary(data.lane), canvas.width - GUTTER - 1), "text")
+
+
 def _loss(canvas: Canvas, row: int, data: PaneData) -> None:
     last = data.lane.loss_last
     if last is None:
@@ -276,6 +283,7 @@ _DRAW = {
     "stalled": _stalled,
     "finding": _finding,
     "advice": _advice,
+    "ranks": _ranks,
     "loss": _loss,
     "system": _system,
 }

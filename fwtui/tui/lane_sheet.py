@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from fwtui.tui import lane_pane, phase_bar, sections
+from fwtui.tui import lane_pane, phase_bar, rank_rows, sections
 from fwtui.tui.cells import Canvas, clip
 from fwtui.tui.distributions import histogram
 from fwtui.tui.lane_pane import GUTTER, PaneData, chart_cells, rows_of
 from fwtui.tui.sheet import MOST_ROWS, SheetScreen
-from fwtui.tui.theme import SEVERITY_INK, STATE_INK
+from fwtui.tui.theme import SEVERITY_INK
 from fwtui.tui.window import Window
 from fwtui.view.frame import LaneFrame
 from fwtui.view.units import show
@@ -100,7 +100,7 @@ def _right(canvas: Canvas, row: int, lane: LaneFrame) -> int:
     if lane.deep is not None:
         row = _deep(canvas, row, lane) + 1
     if lane.ranks:
-        row = _ranks(canvas, row, lane) + 1
+        row = rank_rows.draw(canvas, row, lane, 14) + 1
     row = _facts(canvas, row, lane) + 1
     row = sections.output(canvas, row, lane, 8)
     return row
@@ -121,23 +121,6 @@ def _deep(canvas: Canvas, row: int, lane: LaneFrame) -> int:
         row += 1
     for name, ms, share in deep.operations[:10]:
         canvas.put(row, 1, clip(f"{show(ms, 'ms'):>10}{show(share, 'share'):>6}  {name}", canvas.width - 2), "text")
-        row += 1
-    return row
-
-
-def _ranks(canvas: Canvas, row: int, lane: LaneFrame) -> int:
-    """The lane's ranks, with what tells a straggler from those that wait for it."""
-    row = sections.heading(canvas, row, "ranks")
-    head = f"{'rank':>4} {'host':<12}{'state':<10}{'steps':>8}{'median':>10}{'own':>10}{'waits':>10}"
-    canvas.put(row, 1, clip(head, canvas.width - 2), "dim")
-    row += 1
-    for rank in lane.ranks:
-        median = show(rank.step_ms.median if rank.step_ms else None, "ms")
-        text = (
-            f"{rank.rank:>4} {clip(rank.host, 11):<12}{rank.state:<10}{rank.steps:>8,}{median:>10}"
-            f"{show(rank.own_ms, 'ms'):>10}{show(rank.communication_ms, 'ms'):>10}"
-        )
-        canvas.put(row, 1, clip(text, canvas.width - 2), STATE_INK.get(rank.state, "text"))
         row += 1
     return row
 

@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 
 from fwtui.recording.vocabulary import PHASES
-from fwtui.tui import chart
+from fwtui.tui import chart, rank_rows
 from fwtui.tui.cells import Canvas, clip
 from fwtui.tui.theme import BLOCKS, SEVERITY_INK, cell
 from fwtui.tui.window import Window
@@ -17,6 +17,8 @@ from fwtui.view.units import show
 
 def draw_below(canvas: Canvas, row: int, lane: LaneFrame, window: Window, gutter: int) -> None:
     """Fill the rest of a pane from `row`: each section as high as what is left allows."""
+    if lane.ranks and canvas.height - row >= 5:
+        row = rank_rows.draw(canvas, row, lane, min(len(lane.ranks) + 2, max(4, (canvas.height - row) // 2))) + 1
     if lane.typical_ms and canvas.height - row >= 4:
         height = 8 if canvas.height - row >= 24 else 5 if canvas.height - row >= 12 else 3
         row = phases_over_time(canvas, row, gutter, height, window) + 1

@@ -84,7 +84,7 @@ class RankFrame:
     steps: int
     step_ms: StepTimes | None
     communication_ms: float | None
-    """Mean time a step waits for the other ranks."""
+    """Median time a step waits for the other ranks."""
     own_ms: float | None
     """Median step without that wait: what tells a straggler from those that wait for it."""
     clock_offset_ms: float | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from fwtui.recording.vocabulary import PHASE_NAMES
 
 LATENCY_NS = 60_000
 """From the signal to the handler, about."""
+_TELLING = 200
+"""Newest stacks of a rank that tell where it is slow."""
 
 
 class LaneStacks:
@@ -51,6 +54,19 @@ class LaneStacks:
     def newest_line(self, rank: int, until_ns: float) -> str | None:
         """Where a rank's user code stood last, up to a moment."""
         return next((line for time_ns, line in reversed(self._lines.get(rank, ())) if time_ns <= until_ns), None)
+
+    def telling_line(self, rank: int, since_ns: float, until_ns: float) -> str | None:
+        """The line where a rank stands more often than the others do: they wait for it elsewhere.
+
+        Of the newest stacks since a moment, the line with the largest difference of shares.
+        """
+        own, others = Counter[str](), Counter[str]()
+        for number, lines in self._lines.items():
+            seen = [line for time_ns, line in lines if since_ns <= time_ns <= until_ns][-_TELLING:]
+            (own if number == rank else others).update(seen)
+        if not own:
+            return None
+        return max(own, key=lambda line: own[line] / own.total() - others[line] / max(1, others.total()))
 
     def settle(self, folder: StepFolder, rank: int) -> None:
         """Find the phase of what was taken before the last whole step's end."""

@@ -11,8 +11,9 @@ import numpy as np
 from fwtui.analysis.ranks import Compared, RankSteps, compare_ranks
 from fwtui.analysis.results import Finding, StepTimes
 from fwtui.analysis.rules_ranks import rank_findings
-from fwtui.view.frame import ENDED_STATES, RankFrame
+from fwtui.view.frame import RankFrame
 from fwtui.view.rank_logs import RankLog
+from fwtui.view.rank_troubles import RECENT, Moment, Trouble, state_of, troubles_of
 from fwtui.view.units import show
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 FRESH_NS, RANK_NS = 500_000_000, 2_000_000
 """The rows are made anew after this long, and after this long for each rank."""
-RECENT = 512
-"""Newest steps that a row tells of."""
-SILENT_NS, SILENT_TIMES = 5e9, 20.0
-"""A rank that ends no step for so long, and for so many of its steps, while it does not wait for others, hangs."""
 _COUNTED_FROM = 5
 
 
@@ -33,8 +30,7 @@ class Ranks:
 
     frames: tuple[RankFrame, ...] = ()
     compared: Compared | None = None
-    troubles: tuple[str, ...] = ()
-    """A sentence for each rank that died or hangs."""
+    troubles: tuple[Trouble, ...] = ()
 
 
 def ranks_of(session: Session, index: int, at_ns: int, lane_state: str) -> Ranks:
@@ -48,22 +44,29 @@ def ranks_of(session: Session, index: int, at_ns: int, lane_state: str) -> Ranks
     if known is not None and 0 <= at_ns - known[0] < max(FRESH_NS, RANK_NS * len(logs)) and known[1] == lane_state:
         made: Ranks = known[2]
         return made
-    made = _make(session, logs, at_ns, lane_state)
+    live = session.live and at_ns >= session.newest_ns - FRESH_NS
+    moment = Moment(at_ns, lane_state, session.manifest["lanes"][index], live)
+    made = _make(session, logs, moment)
     session.cache[key] = (at_ns, lane_state, made)
     return made
 
 
 def findings_of(session: Session, index: int, ranks: Ranks, at_ns: int) -> tuple[Finding, ...]:
     """What is to be said of the lane's ranks."""
+    stacks = session.logs[index].stacks
+    if ranks.troubles:
+        first = ranks.troubles[0]
+        return rank_findings(ranks.compared, first.words, location=stacks.newest_line(first.rank, at_ns))
     straggler = ranks.compared.straggler if ranks.compared else None
     if straggler is None:
-        return rank_findings(ranks.compared, ranks.troubles)
-    line = session.logs[index].stacks.newest_line(straggler.rank, at_ns)
+        return ()
+    line = stacks.telling_line(straggler.rank, straggler.since_ns, at_ns)
     since = f"{show(max(0.0, (at_ns - straggler.since_ns) / 1e9), 's')} ago"
-    return rank_findings(ranks.compared, ranks.troubles, since, line)
+    return rank_findings(ranks.compared, None, since, line)
 
 
-def _make(session: Session, logs: Sequence[RankLog], at_ns: int, lane_state: str) -> Ranks:
+def _make(session: Session, logs: Sequence[RankLog], moment: Moment) -> Ranks:
+    at_ns = moment.at_ns
     offsets = [wall_offset_ns(log.host, session.manifest) for log in logs]
     steps = [log.steps(offset or 0.0, at_ns) for log, offset in zip(logs, offsets, strict=True)]
     drifts = [
@@ -74,25 +77,21 @@ def _make(session: Session, logs: Sequence[RankLog], at_ns: int, lane_state: str
         for log, offset, drift in zip(logs, offsets, drifts, strict=True)
     ]
     compared = compare_ranks(steps)
-    newest = at_ns >= session.newest_ns - FRESH_NS
-    states = [
-        _state(log, rank, at_ns, lane_state, session.live and newest) for log, rank in zip(logs, steps, strict=True)
-    ]
     frames = tuple(
         RankFrame(
             rank=log.rank,
             host=str(log.host.get("host") or "?"),
             pid=log.pid,
-            state=state,
+            state=state_of(log, rank, moment),
             steps=rank.first + len(rank.step_ns),
             step_ms=_times(rank.step_ns[-RECENT:][_COUNTED_FROM:]),
             communication_ms=compared.times[log.rank].communication_ms if compared else None,
             own_ms=compared.times[log.rank].own_ms if compared else None,
             clock_offset_ms=None if drift is None else drift / 1e6,
         )
-        for log, rank, state, drift in zip(logs, steps, states, drifts, strict=True)
+        for log, rank, drift in zip(logs, steps, drifts, strict=True)
     )
-    return Ranks(frames, compared, tuple(_troubles(frames, logs, lane_state)))
+    return Ranks(frames, compared, troubles_of(logs, steps, moment))
 
 
 def wall_offset_ns(host: Mapping[str, Any], manifest: Mapping[str, Any]) -> float | None:
@@ -117,37 +116,6 @@ def _drift_ns(rank: RankSteps, first: RankSteps) -> float:
     return float(np.median(ends))
 
 
-def _state(log: RankLog, rank: RankSteps, at_ns: int, lane_state: str, live: bool) -> str:
-    if lane_state in ENDED_STATES or log.ended:
-        return "finished" if log.ended else lane_state if lane_state in ENDED_STATES - {"finished"} else "lost"
-    if not live:
-        return lane_state
-    if log.alive() is False:
-        return "killed"
-    if log.waiting or lane_state in ("waiting", "evaluating"):
-        return lane_state if lane_state in ("waiting", "evaluating") else "waiting"
-    habit = float(np.median(rank.step_ns[-RECENT:])) if len(rank.step_ns) else 0.0
-    silent = min(at_ns, log.read_ns) - float(rank.end_ns[-1]) if len(rank.end_ns) else 0.0
-    if silent > max(SILENT_NS, SILENT_TIMES * habit):
-        return "waiting" if log.communicating else "hung"
-    return "training"
-
-
-def _troubles(frames: Sequence[RankFrame], logs: Sequence[RankLog], lane_state: str) -> list[str]:
-    """Ranks that died, or hang while others wait; when all hang alike, nobody is to blame."""
-    if lane_state in ("failed", "killed"):
-        cut = [(log.folder.last_ns, frame) for frame, log in zip(frames, logs, strict=True) if not log.ended]
-        if len(cut) < 1 or any(log.host.get("identity") != logs[0].host.get("identity") for log in logs):
-            return []  # clocks of several hosts are not near enough to tell who was first
-        first = min(cut, key=lambda pair: pair[0])[1]
-        return [f"{_who(first)} died first, at step {first.steps:,} or soon after; its launcher ended the others"]
-    found = [f"{_who(frame)} died without a word" for frame in frames if frame.state == "killed"]
-    hung = [frame for frame in frames if frame.state == "hung"]
-    if lane_state not in ENDED_STATES and 0 < len(hung) < len(frames):
-        found += [f"{_who(frame)} hangs: it ends no step, and does not wait for the others" for frame in hung]
-    return found if len(found) < len(frames) else []
-
-
 def _times(step_ns: np.ndarray) -> StepTimes | None:
     """As `statistics.step_times`, by the nearest of the sorted steps: a thousand rows are made at a time."""
     if not len(step_ns):
@@ -158,7 +126,3 @@ def _times(step_ns: np.ndarray) -> StepTimes | None:
         float(ordered[round(share * last)]) for share in (0.5, 0.05, 0.95, 0.99, 0.25, 0.75)
     )
     return StepTimes(median, p5, p95, p99, q3 - q1)
-
-
-def _who(frame: RankFrame) -> str:
-    return f"rank {frame.rank} (process {frame.pid} on {frame.host})"
