@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Type
 
 planned = False
 """Whether the program told its plan itself."""
@@ -23,71 +24,153 @@ class Finished(Exception):
     """Raised at a step boundary inside `finishable()` when the run's time is up."""
 
 
+_guest: Any = None
+"""(agent, trainer, turn gate) of the guest once it writes."""
+
+
 def _agent() -> Any:
+    """The guest's agent; None outside fwtui, in a forked child, and after the end."""
+    global _guest
+    if _guest is not None and _guest[0]._writer is not None:
+        return _guest[0]
     agent = sys.modules.get("fwtui.guest.agent")
     if agent is None or not agent._lane_dir:
         return None
     agent.activate()
+    if not agent.active():
+        return None
+    from fwtui.guest import trainer, turn_gate
+
+    _guest = agent, trainer, turn_gate
     return agent
 
 
-@contextlib.contextmanager
-def step(samples: Optional[int] = None) -> Iterator[None]:
-    """One training step; `samples` is the number of samples it trains on."""
+class _Nothing:
+    """What is marked outside fwtui, or in a thread that does not train: nothing."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: Any) -> None:
+        return None
+
+
+_NOTHING = _Nothing()
+
+
+class _Span:
+    """Appends a moment where it begins and one where it ends, however that is."""
+
+    __slots__ = ("begin", "end")
+
+    def __init__(self, agent: Any, events: str) -> None:
+        self.begin: Callable[[int], None] = agent.recorder(f"{events}_begin")
+        self.end: Callable[[int], None] = agent.recorder(f"{events}_end")
+
+    def __enter__(self) -> None:
+        self.begin(_now())
+
+    def __exit__(self, *error: Any) -> None:
+        self.end(_now())
+
+
+class _Phase(_Span):
+    """A span within which another one interrupts it: no moment is in two phases."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        now = _now()
+        if _open:
+            _open[-1].end(now)
+        _open.append(self)
+        self.begin(now)
+
+    def __exit__(self, *error: Any) -> None:
+        now = _now()
+        self.end(now)
+        _open.pop()
+        if _open:
+            _open[-1].begin(now)
+
+
+_now = time.perf_counter_ns
+_spans: Dict[str, _Span] = {}
+_open: List[_Phase] = []
+"""The phases that are open, the innermost last."""
+_in_step = False
+
+
+class _Step:
+    """A step that is open; one within another is a part of it."""
+
+    __slots__ = ("_agent", "_samples")
+
+    def __init__(self, agent: Any, samples: Optional[int]) -> None:
+        self._agent, self._samples = agent, samples
+
+    def __enter__(self) -> None:
+        global _in_step
+        agent, samples = self._agent, self._samples
+        _guest[2].check()
+        if samples is not None and agent._facts.get("samples_per_step") != samples:
+            agent.facts({"samples_per_step": samples})
+        _in_step = True
+        agent.recorder("step_begin")(_now())
+
+    def __exit__(self, *error: Any) -> None:
+        global _in_step
+        _in_step = False
+        ended = _now()
+        self._agent.recorder("step_end")(ended)
+        if ended > self._agent.due[0]:
+            self._agent.drain(ended)
+
+
+def step(samples: Optional[int] = None) -> ContextManager[None]:
+    """One training step; `samples` is the number of samples it trains on.
+
+    The steps of one thread count, the first that marks one; a step within a step is a part of it.
+    """
     agent = _agent()
     if agent is None:
-        yield
-        return
-    from fwtui.guest import turn_gate
-
-    turn_gate.check()
-    if samples is not None and agent._facts.get("samples_per_step") != samples:
-        agent.facts({"samples_per_step": samples})
-    agent.recorder("step_begin")(time.perf_counter_ns())
-    try:
-        yield
-    finally:
-        ended = time.perf_counter_ns()
-        agent.recorder("step_end")(ended)
-        if ended > agent.due[0]:
-            agent.drain(ended)
+        return _NOTHING
+    trainer = _guest[1]
+    trainer.here()
+    return _NOTHING if _in_step or trainer.elsewhere() else _Step(agent, samples)
 
 
-@contextlib.contextmanager
-def phase(name: str) -> Iterator[None]:
-    """A part of a step: data, transfer, forward, backward, optimizer, compute or sync.
+PHASES = ("data", "transfer", "forward", "backward", "optimizer", "compute", "sync")
+
+
+def phase(name: str) -> ContextManager[None]:
+    """A part of a step: data, transfer, forward, backward, optimizer, compute or sync; of nested ones the inner counts.
+
+    In a thread that does not train it does nothing: what runs beside a step is no part of its time.
 
     Raises:
         ValueError: there is no phase of that name.
     """
-    events = {"compute": "call"}.get(name, name)
-    if events not in ("data", "transfer", "forward", "backward", "optimizer", "call", "sync"):
-        raise ValueError(
-            f"there is no phase {name!r}: use data, transfer, forward, backward, optimizer, compute or sync"
-        )
-    agent = _agent()
-    if agent is None:
-        yield
-        return
-    agent.recorder(f"{events}_begin")(time.perf_counter_ns())
-    try:
-        yield
-    finally:
-        agent.recorder(f"{events}_end")(time.perf_counter_ns())
+    if name not in PHASES:
+        raise ValueError(f"there is no phase {name!r}: use {', '.join(PHASES[:-1])} or {PHASES[-1]}")
+    return _span(name, _Phase, "call" if name == "compute" else name)
 
 
-@contextlib.contextmanager
-def evaluation() -> Iterator[None]:
+def evaluation() -> ContextManager[None]:
     """Validation or test: its time belongs to no step."""
+    return _span("evaluation", _Span, "evaluation")
+
+
+def _span(name: str, kind: Type[_Span], events: str) -> ContextManager[None]:
     agent = _agent()
-    if agent is None:
-        yield
-        return
-    agent.recorder("evaluation_begin")(time.perf_counter_ns())
-    try:
-        yield
-    finally:
-        agent.recorder("evaluation_end")(time.perf_counter_ns())
+    if agent is None or threading.get_ident() != _guest[1].thread:
+        return _NOTHING
+    span = _spans.get(name)
+    if span is None:
+        span = _spans[name] = kind(agent, events)
+    return span
 
 
 def plan(
@@ -161,3 +244,6 @@ def finishable() -> Iterator[None]:
 def is_finishable() -> bool:
     """Whether the program may be ended at a step boundary now."""
     return _finishable > 0
+
+
+_agent()  # now, where the main thread imports this: signal handlers, by which stacks are asked for, are made there only

@@ -73,6 +73,10 @@ def _hostile(name: str, what: str, **more: Any) -> Cell:
     return Cell("program that", name, f"hostile.py {what}", LOADER, **more)
 
 
+def _threaded(name: str, target: str, phases: tuple[str, ...], **more: Any) -> Cell:
+    return Cell("program that", name, f"in_thread.py {target}", phases, **more)
+
+
 def _keras(backend: str, name: str, case: str, **more: Any) -> Cell:
     usual: dict[str, Any] = {"needs": ("keras", backend), "env": {"KERAS_BACKEND": backend}}
     phases = more.pop("phases", ("backward",) if backend == "torch" else FUSED)
@@ -152,8 +156,8 @@ CELLS: tuple[Cell, ...] = (
     Cell("JAX", "optax, jitted update", "jax_loop.py jit", FUSED, steps=61, samples=None, loss=False,
          needs=("jax", "optax"), title="a jitted update", same=True),
     Cell("JAX", "optax, eager", "jax_loop.py eager", (), steps=61, samples=None, loss=False, needs=("jax", "optax")),
-    Cell("JAX", "gradients by hand, jitted", "jax_loop.py by-hand", (), steps=None, samples=None, loss=False,
-         clock=False, needs=("jax", "optax"), absent="optax is imported and not used: no call tells the update"),
+    Cell("JAX", "gradients by hand, jitted", "jax_loop.py by-hand", FUSED, steps=61, samples=None, loss=False,
+         needs=("jax", "optax"), title="a jitted update"),
     Cell("started as", "python script.py args", "{python} {programs}/torch_variants.py loader", LOADER),
     Cell("started as", "python -m module", "{python} -m torch_variants loader", LOADER,
          env={"PYTHONPATH": str(PROGRAMS)}),
@@ -174,7 +178,15 @@ CELLS: tuple[Cell, ...] = (
     _hostile("spawns", "spawn"),
     _hostile("runs a Python of its own", "subprocess"),
     _hostile("execs itself", "exec"),
-    _hostile("trains in a thread", "train-in-thread", absent="the hooks watch the main thread only"),
+    _hostile("trains in a thread", "train-in-thread"),
+    _threaded("trains in a thread: batches by hand", "torch_variants.py hand", TORCH),
+    _threaded("trains in a thread: Keras fit", "keras_variants.py numpy", FUSED, needs=("keras", "tensorflow"),
+              env={"KERAS_BACKEND": "tensorflow"}),
+    _threaded("trains in a thread: tf.function", "tf_variants.py function", ("data", *FUSED), needs=("tensorflow",)),
+    _threaded("trains in a thread: TensorFlow, eager", "tf_variants.py eager", ("data", "backward", "optimizer"),
+              needs=("tensorflow",)),
+    _threaded("trains in a thread: JAX", "jax_loop.py jit", FUSED, steps=61, samples=None, loss=False,
+              needs=("jax", "optax")),
     _hostile("has threads", "thread"),
     _hostile("calls sys.exit(7)", "exit", exit_code=7, same=True),
     _hostile("calls os._exit(8)", "_exit", exit_code=8),

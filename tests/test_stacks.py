@@ -18,7 +18,7 @@ from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
 
 PROGRAM = """
-import os, sys, time
+import os, sys, threading, time
 from fwtui import mark
 
 def work():
@@ -30,11 +30,19 @@ def work():
 def hang():
     time.sleep(1.0)  # HANG
 
-for number in range(250):
-    with mark.step():
-        work()
-        if number == 200:
-            hang()
+def train():
+    for number in range(250):
+        with mark.step():
+            work()
+            if number == 200:
+                hang()
+
+if "thread" in sys.argv:
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+else:
+    train()
 print("the end")
 if "exec" in sys.argv:
     os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1)"])
@@ -58,8 +66,9 @@ def run(tmp_path: Path, *arguments: str) -> tuple[RunFolder, list[dict[str, Any]
     return folder, [json.loads(line) for line in folder.stacks_path("lane").read_text().splitlines()], code
 
 
-def test_a_stall_is_caught_at_its_line_and_steady_steps_are_sampled(tmp_path: Path) -> None:
-    folder, rows, code = run(tmp_path)
+@pytest.mark.parametrize("where", ["main", "thread"])
+def test_a_stall_is_caught_at_its_line_and_steady_steps_are_sampled(tmp_path: Path, where: str) -> None:
+    folder, rows, code = run(tmp_path, where)
     stalls = [row for row in rows if row["kind"] == "stall" and row["function"] == "hang"]
     samples = [row for row in rows if row["kind"] == "sample"]
     assert stalls

@@ -20,9 +20,9 @@ import time
 from bisect import bisect_right
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-from fwtui.recording.event_log import SLOT_DUMP_SIGNAL, SLOT_GATE, SLOT_STACK_SIGNAL, AppendLogWriter, EventLogWriter
+from fwtui.recording.event_log import SLOT_GATE, AppendLogWriter, EventLogWriter
 from fwtui.recording.run_folder import EVENTS as EVENTS_FILE
-from fwtui.recording.run_folder import FACTS, HOST, NOTES, STACK_DUMP, write_json
+from fwtui.recording.run_folder import FACTS, HOST, NOTES, write_json
 from fwtui.recording.vocabulary import CODE_BITS, EVENT, EVENTS, GATE_GO, GATE_HOLD
 
 DRAIN_NS = 100_000_000
@@ -69,8 +69,8 @@ _thread: Optional[threading.Thread] = None
 _leave_off = threading.Lock()
 """Held while the drain thread shall run; to let it go ends the thread."""
 _written: Dict[int, int] = dict.fromkeys(lists, 0)
-_stack_file: Any = None
-_DEEPEST_STACK = 100
+_elsewhere: Callable[[], bool] = bool
+"""Whether the calling thread is another than the one that trains."""
 main_thread = threading.get_ident()
 
 
@@ -134,7 +134,7 @@ def in_keras_fit() -> bool:
 
 def activate() -> None:
     """Make the rank's folder and its log, and start the drain thread. Safe to call again."""
-    global _writer, _rank_dir, header
+    global _writer, _rank_dir, header, _elsewhere
     with _lock:
         if _writer is not None or not _lane_dir or _rank_dir is not None:
             return
@@ -161,7 +161,10 @@ def activate() -> None:
         header = _writer.header
         header[SLOT_GATE] = GATE_HOLD if os.environ.get("FWTUI_GATE") == "hold" else GATE_GO
         lists[EVENT["program_begin"]].append(_start_ns)
-    _register_stack_signals()
+    from fwtui.guest import stack_signals, trainer
+
+    _elsewhere = trainer.elsewhere
+    stack_signals.register()
     gc.callbacks.append(_on_gc)
     undo.append(lambda: gc.callbacks.remove(_on_gc))
     atexit.register(close)
@@ -195,46 +198,6 @@ def _pause() -> None:
         _thread.join(1.0)
 
 
-def _register_stack_signals() -> None:
-    """Let the recorder ask for the main thread's stack, by two signals; neither needs a right.
-
-    The first runs a handler in the main thread between two bytecodes, where frames are whole. The second,
-    `faulthandler`'s, works at any moment, also while native code or a lock holds the thread for long; but it may crash
-    where bytecode runs (CPython 3.11 pushes frames that it can meet half made), so the recorder sends it only to a
-    thread that did not answer the first. Both are ignored where their handler is not (before it, after Python's end),
-    so that they can never end the program.
-    """
-    global _stack_file
-    with contextlib.suppress(Exception):  # a convenience: no platform's refusal may matter
-        import faulthandler
-        import signal
-
-        ask, dump = signal.SIGRTMIN + 8, signal.SIGRTMIN + 7
-        if signal.getsignal(ask) is not signal.SIG_DFL or signal.getsignal(dump) is not signal.SIG_DFL:
-            return
-        _stack_file = open(os.path.join(str(_rank_dir), STACK_DUMP), "a")  # noqa: SIM115 - kept open for the handlers
-        signal.signal(dump, signal.SIG_IGN)
-        faulthandler.register(dump, file=_stack_file, all_threads=False)
-        signal.signal(ask, _write_stack)
-        signal.siginterrupt(ask, False)  # system calls that it meets go on
-        atexit.register(signal.signal, ask, signal.SIG_IGN)  # Python's end would make it deadly
-        header[SLOT_STACK_SIGNAL], header[SLOT_DUMP_SIGNAL] = ask, dump
-
-
-def _write_stack(number: int, frame: Any) -> None:
-    """Write the main thread's stack down as `faulthandler` does, innermost line first."""
-    try:
-        lines = ["Current thread 0 (most recent call first):"]
-        while frame is not None and len(lines) < _DEEPEST_STACK:
-            code = frame.f_code
-            lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}')
-            frame = frame.f_back
-        text = "\n".join((*lines, ""))
-        os.write(_stack_file.fileno(), text.encode("ascii", "backslashreplace"))
-    except Exception:
-        return  # between two lines of somebody else's program: nothing may come of it
-
-
 def _on_gc(
     phase: str,
     info: Dict[str, int],
@@ -242,7 +205,7 @@ def _on_gc(
     end: Callable[[int], None] = lists[EVENT["gc_end"]].append,
     now: Callable[[], int] = time.perf_counter_ns,
 ) -> None:
-    if info["generation"] and threading.get_ident() == main_thread:
+    if info["generation"] and not _elsewhere():
         (begin if phase == "start" else end)(now())
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import inspect
 import os
-import threading
 from typing import Any, Callable, Dict, List
 
-from fwtui.guest import agent
+from fwtui.guest import agent, trainer
 
 VARIABLE = "FWTUI_CHANGE"
 Arm = Callable[[Any], None]
@@ -130,7 +129,7 @@ def _replay_torch(text: str, value: str) -> Arm:
         def wrapper(original: Any) -> Any:
             def _next_data(self: Any) -> Any:
                 batches = kept.setdefault(id(self._dataset), [])
-                if threading.get_ident() != agent.main_thread or not hasattr(self._index_sampler, "__len__"):
+                if trainer.elsewhere() or not hasattr(self._index_sampler, "__len__"):
                     return original(self)
                 if len(batches) < min(most, len(self._index_sampler)):
                     batches.append(original(self))
@@ -191,7 +190,7 @@ def _replay_tensorflow(text: str, value: str) -> Arm:
 
         def wrapper(original: Any) -> Any:
             def __iter__(self: Any) -> Any:
-                if busy[0] or threading.get_ident() != agent.main_thread or not module.context.executing_eagerly():
+                if busy[0] or trainer.elsewhere() or not module.context.executing_eagerly():
                     return original(self)
                 busy[0] = True
                 try:

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Callable
 
-from fwtui.guest import agent
+from fwtui.guest import agent, trainer
 
 _now = time.perf_counter_ns
 _learnt = [False]
@@ -30,7 +30,7 @@ def _wait(original: Any) -> Any:
     ident = threading.get_ident
 
     def wait(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if ident() != agent.main_thread:
+        if ident() != trainer.thread and trainer.decided:
             return original(self, *args, **kwargs)
         begin(_now())
         try:

@@ -7,11 +7,10 @@ alone. One stream is seen, the current one; while a CUDA graph is being captured
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from typing import Any, Dict
 
-from fwtui.guest import agent
+from fwtui.guest import agent, trainer
 from fwtui.guest.device_events import DeviceTimes
 
 FACTS_EVERY_NS = 2_000_000_000
@@ -43,7 +42,7 @@ def _arm(torch: Any) -> None:
     last = [time.perf_counter_ns()]
 
     def mark(name: str) -> None:
-        if threading.get_ident() != agent.main_thread:
+        if trainer.elsewhere():
             return
         try:
             times.mark(name)

@@ -1,8 +1,8 @@
 """Hooks for JAX: its compilations, and, as best effort, the updates of raw loops.
 
-Raw JAX has no optimizer object and no loop of its own. What can be seen is a call of a function made by `jax.jit` in
-whose trace `optax.apply_updates` ran, or, in programs without optax, a gradient was taken: each such call is a step.
-Eager `optax.apply_updates` is one too.
+Raw JAX has no optimizer object and no loop of its own. What can be seen is a call of a function made by `jax.jit`. It
+is a step when `optax.apply_updates` ran in its trace; or when a gradient was taken there and, in programs with optax,
+what one call returned is handed to the next (weights, not gradients). Eager `optax.apply_updates` is a step too.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import sys
 import threading
 import time
 import types
-from typing import Any, Optional
+import weakref
+from typing import Any, List, Optional, Set
 
-from fwtui.guest import agent, turn_gate
+from fwtui.guest import agent, trainer, turn_gate
 from fwtui.recording.event_log import SLOT_GATE
 
 _now = time.perf_counter_ns
-_calling = [False]
-_trained = [0]
-"""How often an update was traced, or a gradient where optax is not there."""
+_calling: Set[int] = set()
+"""Threads that are in a jitted function."""
+_updates_traced = [0]
+_gradients_traced = [0]
+_LOOKS = 20
+"""So many calls are enough to see whether what a function returns is handed to it again."""
 _learnt = [False]
 
 
@@ -51,11 +55,12 @@ def arm_optax(optax: Any) -> None:
 
     def make(original: Any) -> Any:
         def apply_updates(*args: Any, **kwargs: Any) -> Any:
-            if agent.fitting[0] or threading.get_ident() != agent.main_thread:
+            if agent.fitting[0] or trainer.elsewhere():
                 return original(*args, **kwargs)
             if _tracing():
-                _trained[0] += 1
+                _updates_traced[0] += 1
                 return original(*args, **kwargs)
+            trainer.here()
             begin(_now())
             try:
                 return original(*args, **kwargs)
@@ -91,9 +96,14 @@ def _gradient(original: Any) -> Any:
 
     def make(fun: Any, *args: Any, **kwargs: Any) -> Any:
         made = original(fun, *args, **kwargs)
-        if "optax" not in sys.modules and not agent.fitting[0] and _calling[0]:
-            _trained[0] += 1
-        return made
+
+        @functools.wraps(made)
+        def gradient(*args: Any, **kwargs: Any) -> Any:
+            if _calling:
+                _gradients_traced[0] += 1
+            return made(*args, **kwargs)
+
+        return gradient
 
     return make
 
@@ -115,6 +125,11 @@ class _Watched:
         functools.update_wrapper(self, made)
         self._made = made
         self._trains = False
+        self._looks = 0
+        """Calls that are still looked at: of a function that takes a gradient."""
+        self._returned: List[Any] = []
+        self._last = (0, 0, 0)
+        """The last call's begin and end, and how many eager updates there were before it."""
 
     def __getattr__(self, name: str) -> Any:
         if name == "_made":  # not made yet: a copy that is being unpickled
@@ -128,23 +143,66 @@ class _Watched:
         return self if owner is None else types.MethodType(self, owner)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        made = self._made
-        if _calling[0] or agent.fitting[0] or not agent.active() or threading.get_ident() != agent.main_thread:
+        made, me = self._made, threading.get_ident()
+        if me in _calling or agent.fitting[0] or not agent.active() or trainer.elsewhere():
             return made(*args, **kwargs)
-        before, trains = _trained[0], self._trains
-        _calling[0] = True
+        updates, gradients = _updates_traced[0], _gradients_traced[0]
+        if self._looks:
+            agent.arm("jax update", self._look_for_update, (args, kwargs))
+        trained = self._trains
+        _calling.add(me)
         began = _now()
-        if trains:
+        if trained:
             _begin(began)
         try:
-            return made(*args, **kwargs)
+            result = made(*args, **kwargs)
         finally:
-            _calling[0] = False
-            if trains or _trained[0] != before:
-                if not trains:
-                    self._trains = True
-                    _begin(began)
+            _calling.discard(me)
+            if not trained and _updates_traced[0] != updates:
+                self._trains_now(began)
+            elif not trained and _gradients_traced[0] != gradients:
+                self._takes_gradient(began)
+            if self._trains:
                 _over(_end, "a jitted update")
+        if self._looks:
+            self._last = (began, _now(), agent.count("optimizer_end"))
+            agent.arm("jax update", self._remember, result)
+        return result
+
+    def _trains_now(self, began: int) -> None:
+        self._trains, self._looks = True, 0
+        self._returned.clear()
+        trainer.here()
+        _begin(began)
+
+    def _takes_gradient(self, began: int) -> None:
+        """A gradient is no update where optax makes one of it, elsewhere."""
+        if "optax" in sys.modules:
+            self._looks = _LOOKS
+        else:
+            self._trains_now(began)
+
+    def _remember(self, result: Any) -> None:
+        self._returned = [weakref.ref(leaf) for leaf in _weights(result)]
+
+    def _look_for_update(self, given: Any) -> None:
+        """Whether the last call's result is handed in again, and no eager update came between."""
+        began, ended, eager = self._last
+        self._looks -= 1
+        if agent.count("optimizer_end") != eager:
+            self._looks = 0
+        elif self._returned:
+            leaves = {id(leaf) for leaf in _weights(given)}
+            if any(id(leaf()) in leaves for leaf in self._returned if leaf() is not None):
+                self._trains_now(began)
+                _end(ended)
+
+
+def _weights(tree: Any) -> List[Any]:
+    """The arrays of floating-point numbers in a tree."""
+    jax: Any = sys.modules["jax"]
+    leaves = jax.tree_util.tree_leaves(tree)
+    return [leaf for leaf in leaves if isinstance(leaf, jax.Array) and leaf.ndim and leaf.dtype.kind in "fV"]
 
 
 _begin, _end = agent.span("train_call_begin", "train_call_end")

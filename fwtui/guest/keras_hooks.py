@@ -11,7 +11,7 @@ import time
 import types
 from typing import Any, Dict
 
-from fwtui.guest import agent, parity_facts, turn_gate
+from fwtui.guest import agent, parity_facts, trainer, turn_gate
 
 LOSS_EVERY_NS = 200_000_000
 _now = time.perf_counter_ns
@@ -40,7 +40,7 @@ def _batch_begin(original: Any) -> Any:
     gate, ident = turn_gate.check, threading.get_ident
 
     def on_train_batch_begin(self: Any, batch: Any, logs: Any = None) -> Any:
-        if ident() != agent.main_thread:
+        if ident() != trainer.thread and trainer.decided:
             return original(self, batch, logs)
         gate()
         _state["begin"] = batch
@@ -57,7 +57,7 @@ def _batch_end(original: Any) -> Any:
     more, ident = agent.recorder("more_updates"), threading.get_ident
 
     def on_train_batch_end(self: Any, batch: Any, logs: Any = None) -> Any:
-        if ident() != agent.main_thread:
+        if ident() != trainer.thread and trainer.decided:
             return original(self, batch, logs)
         entered = _now()
         enter(entered)
@@ -138,6 +138,7 @@ def _around(original: Any, before: Any, after: Any) -> Any:
             agent.note("epoch", value=(args[0] if args else kwargs.get("epoch", 0)) + 1)
         elif before == "train_begin":
             _state.update(evaluating=0, updates=1)
+            trainer.here()
             agent.fitting[0] = True
             agent.arm("keras plan", _plan, self)
         try:
@@ -177,7 +178,7 @@ def arm_logs(module: Any) -> None:
 
     def make(original: Any) -> Any:
         def pythonify_logs(logs: Any) -> Any:
-            if ident() != agent.main_thread:
+            if ident() != trainer.thread and trainer.decided:
                 return original(logs)
             started = _now()
             begin(started)
@@ -204,7 +205,7 @@ def arm_optimizer(module: Any) -> None:
 
     def make(original: Any) -> Any:
         def apply(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if depth[0] or not _eager(self):
+            if depth[0] or not _eager(self) or (trainer.several[0] and trainer.elsewhere()):
                 return original(self, *args, **kwargs)
             depth[0] += 1
             begin(_now())
@@ -235,8 +236,9 @@ def _train_on_batch(original: Any) -> Any:
     ident = threading.get_ident
 
     def train_on_batch(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if agent.fitting[0] or ident() != agent.main_thread:
+        if agent.fitting[0] or (ident() != trainer.thread and trainer.decided):
             return original(self, x, *args, **kwargs)
+        trainer.here()
         turn_gate.check()
         agent.fitting[0] = True
         now = _now()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Dict, List, Tuple
 
-from fwtui.guest import agent, parity_facts, sites
+from fwtui.guest import agent, parity_facts, sites, trainer
 
 MOST = 20
 _made_at: Dict[int, str] = {}
@@ -21,7 +20,7 @@ def arm_datasets(module: Any) -> None:
 
 
 def _made(dataset: Any, *_: Any, **__: Any) -> None:
-    if len(_made_at) < 10_000 and threading.get_ident() == agent.main_thread:
+    if len(_made_at) < 10_000 and not trainer.elsewhere():
         place = sites.here()
         if place:
             _made_at[id(dataset)] = place
@@ -33,7 +32,7 @@ def arm_pipelines(module: Any) -> None:
 
 
 def _iterated(iterator: Any, dataset: Any = None, *_: Any, **__: Any) -> None:
-    if dataset is None or threading.get_ident() != agent.main_thread or "pipeline" in agent._facts:
+    if dataset is None or trainer.elsewhere() or "pipeline" in agent._facts:
         return
     kinds: List[str] = []
     place, python = None, False
@@ -74,7 +73,7 @@ def arm_traces(module: Any) -> None:
 
     def make(original: Any) -> Any:
         def func_graph_from_py_func(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != agent.main_thread:
+            if trainer.elsewhere():
                 return original(*args, **kwargs)
             _state["tracing"] += 1
             try:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, Set
 
-from fwtui.guest import agent, parity_facts, turn_gate
+from fwtui.guest import agent, parity_facts, trainer, turn_gate
 
 LOSS_EVERY_NS = 200_000_000
 _now = time.perf_counter_ns
-_calling: List[Any] = []
-"""The function called at depth 0 in the main thread; empty outside."""
+_calling: Dict[int, Any] = {}
+"""The function called at depth 0, by thread."""
 _trainers: Set[int] = set()
 """Identities of functions whose trace applied an optimizer, or took a gradient and assigned to a weight: they train."""
 _state: Dict[str, Any] = {
@@ -46,8 +46,12 @@ def _executing_eagerly() -> bool:
 
 
 def _mark() -> None:
-    if _calling:
-        _trainers.add(id(_calling[0]))
+    """The function that is being called trains; its trace may run in a thread of a distribution strategy's own."""
+    me = threading.get_ident()
+    caller = me if me in _calling else next(iter(_calling), None)
+    if caller is not None:
+        _trainers.add(id(_calling[caller]))
+        trainer.is_thread(caller)
 
 
 def arm_functions(module: Any) -> None:
@@ -63,17 +67,18 @@ def _call(original: Any) -> Any:
     ident, gate = threading.get_ident, turn_gate.check
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _calling or ident() != agent.main_thread:
+        me = ident()
+        if me in _calling or (me != trainer.thread and trainer.decided):
             return original(self, *args, **kwargs)
         trains = id(self) in _trainers
         if trains and not _state["iterator"] and not agent.fitting[0]:
             gate()
-        _calling.append(self)
+        _calling[me] = self
         (train_begin if trains else begin)(_now())
         try:
             result = original(self, *args, **kwargs)
         finally:
-            _calling.clear()
+            _calling.pop(me, None)
             trains = id(self) in _trainers
             ended = _now()
             (train_end if trains else end)(ended)
@@ -154,7 +159,7 @@ def arm_tracing(module: Any) -> None:
 
     def make(original: Any) -> Any:
         def func_graph_from_py_func(*args: Any, **kwargs: Any) -> Any:
-            if ident() != agent.main_thread:
+            if ident() != trainer.thread and trainer.decided:
                 return original(*args, **kwargs)
             if _state["tracing"]:
                 graph = original(*args, **kwargs)
@@ -199,7 +204,8 @@ def arm_iterator(module: Any) -> None:
 
     def make(original: Any) -> Any:
         def _next_internal(self: Any) -> Any:
-            if _calling or ident() != agent.main_thread:
+            me = ident()
+            if me in _calling or (me != trainer.thread and trainer.decided):
                 return original(self)
             if not agent.fitting[0]:
                 gate()
@@ -219,6 +225,25 @@ def arm_iterator(module: Any) -> None:
         return _next_internal
 
     agent.patch(module.OwnedIterator, "_next_internal", make)
+    agent.patch(module.OwnedIterator, "__init__", _make_iterator)
+
+
+def _make_iterator(original: Any) -> Any:
+    """Time the making of a dataset's iterator in a raw loop; Keras makes its own between epochs."""
+    begin, end = agent.span("loader_start_begin", "loader_start_end")
+    ident = threading.get_ident
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        me = ident()
+        if agent.fitting[0] or me in _calling or (me != trainer.thread and trainer.decided):
+            return original(self, *args, **kwargs)
+        begin(_now())
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            end(_now())
+
+    return __init__
 
 
 def arm_tape(module: Any) -> None:
@@ -232,6 +257,8 @@ def arm_tape(module: Any) -> None:
             if not _executing_eagerly():
                 _state["gradient"] = True
                 return original(self, target, sources, *args, **kwargs)
+            if trainer.several[0] and trainer.elsewhere():
+                return original(self, target, sources, *args, **kwargs)
             started = _now()
             begin(started)
             try:
@@ -240,6 +267,7 @@ def arm_tape(module: Any) -> None:
                 end(_now())
                 if started - _state["loss"] > LOSS_EVERY_NS:
                     _state["loss"] = started
+                    trainer.here()
                     agent.arm("tensorflow loss", _after_eager_gradient, target)
 
         return gradient

@@ -1,7 +1,7 @@
 """Stacks of the other threads in which the user's code runs: TensorFlow calls generators and `py_function`s there.
 
-The recorder's signal reaches the main thread only. So the drain thread looks at the others now and then; it takes a few
-microseconds, and nothing where there are no such threads.
+The recorder asks for the training thread's stack only. So the drain thread looks at the others now and then; it takes a
+few microseconds, and nothing where there are no such threads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any, Dict, List
 
-from fwtui.guest import agent, python_calls, sites
+from fwtui.guest import agent, python_calls, sites, trainer
 from fwtui.recording.code_lines import is_users
 from fwtui.recording.event_log import SLOT_WAITING
 
@@ -23,7 +23,7 @@ _looks = [0, 0]
 
 
 def look() -> None:
-    """Note where the user's code runs in other threads than the main one."""
+    """Note where the user's code runs in other threads than the main one and the one that trains."""
     python_calls.note(time.perf_counter_ns())
     _looks[0] += 1
     if _looks[0] % (EVERY if _looks[1] < FIRST_LOOKS else LATER) or agent.header[SLOT_WAITING]:
@@ -31,7 +31,9 @@ def look() -> None:
     _looks[1] += 1
     mine = threading.get_ident()
     found: Dict[int, Any] = {
-        thread: frame for thread, frame in sys._current_frames().items() if thread not in (agent.main_thread, mine)
+        thread: frame
+        for thread, frame in sys._current_frames().items()
+        if thread not in (agent.main_thread, trainer.thread, mine)
     }
     now = time.perf_counter_ns()
     for frame in found.values():

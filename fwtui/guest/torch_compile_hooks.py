@@ -10,21 +10,22 @@ import functools
 import threading
 import time
 import types
-from typing import Any
+from typing import Any, Set
 
-from fwtui.guest import agent, torch_hooks, torch_optimizer_hooks, torch_value_hooks, turn_gate
+from fwtui.guest import agent, torch_hooks, torch_optimizer_hooks, torch_value_hooks, trainer, turn_gate
 from fwtui.recording.event_log import SLOT_GATE
 from fwtui.recording.vocabulary import CODE_BITS
 
 _now, _log = time.perf_counter_ns, agent.log
 _traced = [0]
 """How often an optimizer was traced into a graph."""
-_inside = [False]
+_inside: Set[int] = set()
+"""Threads that are in a compiled function."""
 SKIPPED = (
     *("torch_hooks", "torch_loss", "torch_facts", "torch_value_hooks", "torch_compile_hooks", "keras_hooks"),
     *("sites", "sites_torch", "sites_dynamo", "sites_keras", "where", "parity_facts", "python_calls", "thread_stacks"),
     *("communication_hooks", "cuda_hooks", "device_events", "deep_window", "deep_torch", "changes"),
-    *("turn_gate", "agent"),
+    *("turn_gate", "trainer", "stack_signals", "agent"),
 )
 """The files of ours that Dynamo must not trace into: all but `torch_optimizer_hooks`."""
 
@@ -94,16 +95,17 @@ def _watch(compiled: Any) -> Any:
 
     @functools.wraps(compiled)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if _inside[0] or ident() != agent.main_thread or not agent.active():
+        me = ident()
+        if me in _inside or (me != trainer.thread and trainer.decided) or not agent.active():
             return compiled(*args, **kwargs)
         traced, seen, began = _traced[0], begun[0], _now()
-        _inside[0] = True
+        _inside.add(me)
         if trains[0]:
             _log(began << CODE_BITS | begin)
         try:
             return compiled(*args, **kwargs)
         finally:
-            _inside[0] = False
+            _inside.discard(me)
             _finish(traced, seen, began)
 
     def _finish(traced: int, seen: int, began: int) -> None:
@@ -112,6 +114,7 @@ def _watch(compiled: Any) -> Any:
             trains[0] = False
         elif _traced[0] != traced and not trains[0]:
             trains[0] = True
+            trainer.here()
             _log(began << CODE_BITS | begin)
             agent.facts({"step_is": "a compiled step", "compiled": True})
             agent.arm("torch facts", lambda _: _learn(), None)

@@ -14,6 +14,7 @@ from fwtui.guest import (
     torch_loss,
     torch_optimizer_hooks,
     torch_value_hooks,
+    trainer,
     turn_gate,
 )
 from fwtui.recording.event_log import SLOT_GATE
@@ -54,7 +55,7 @@ def _next(original: Any) -> Any:
     sized = [False]
 
     def __next__(self: Any) -> Any:
-        if ident() != agent.main_thread:
+        if ident() != trainer.thread and trainer.decided:
             return original(self)
         loader_seen[0] = True
         if agent.header[SLOT_GATE]:
@@ -82,7 +83,7 @@ def _iter(original: Any) -> Any:
     ident = threading.get_ident
 
     def __iter__(self: Any) -> Any:
-        if ident() != agent.main_thread:
+        if ident() != trainer.thread and trainer.decided:
             return original(self)
         begin(_now())
         _busy[0] = True
@@ -117,12 +118,16 @@ def _arm_backward(torch: Any) -> None:
 
 def _backward(original: Any) -> Any:
     begin, end = _code("backward_begin"), _code("backward_end")
-    due = [0]
+    due, several = [0], trainer.several
 
     def run_backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
         if compiling[0]:
             return original(tensors, *args, **kwargs)
         started = _now()
+        if started > due[0]:
+            trainer.here()
+        if several[0] and trainer.elsewhere():
+            return original(tensors, *args, **kwargs)
         if started > due[0]:
             if not due[0]:
                 agent.arm("torch batch", torch_loss.learn_batch, tensors)

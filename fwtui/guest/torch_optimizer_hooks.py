@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, List, Optional, Tuple
 
-from fwtui.guest import agent, turn_gate
+from fwtui.guest import agent, trainer, turn_gate
 from fwtui.recording.event_log import SLOT_GATE
 from fwtui.recording.vocabulary import CODE_BITS
 
@@ -44,11 +44,13 @@ def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
     from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
     compiling = torch.compiler.is_compiling if hasattr(torch, "compiler") else torch._utils.is_compiling
-    learnt = [False]
+    learnt, several = [False], trainer.several
     agent.counters["optimizer_end"] = updates
 
     def before(optimizer: Any, args: Any, kwargs: Any) -> Any:
         if compiler_used[0] and compiling():
+            return None
+        if several[0] and trainer.elsewhere():
             return None
         begun[0] += 1
         if id(optimizer) != _last[0]:
@@ -63,6 +65,8 @@ def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
 
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
         if compiler_used[0] and compiling():
+            return
+        if several[0] and trainer.elsewhere():
             return
         busy[0] = False
         if id(optimizer) != _last[0]:

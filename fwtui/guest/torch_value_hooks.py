@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any, Callable, List
 
-from fwtui.guest import agent, torch_optimizer_hooks
+from fwtui.guest import agent, torch_optimizer_hooks, trainer
 
 _now = time.perf_counter_ns
 _busy = torch_optimizer_hooks.busy
@@ -50,7 +50,7 @@ def _sync(original: Any) -> Any:
     ident = threading.get_ident
 
     def read(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _busy[0] or ident() != agent.main_thread:
+        if _busy[0] or (ident() != trainer.thread and trainer.decided):
             return original(self, *args, **kwargs)
         _busy[0] = True
         begin(_now())
@@ -72,7 +72,7 @@ def _transfer(original: Any) -> Any:
     ident = threading.get_ident
 
     def move(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _busy[0] or ident() != agent.main_thread:
+        if _busy[0] or (ident() != trainer.thread and trainer.decided):
             return original(self, *args, **kwargs)
         started = _now()
         moved = original(self, *args, **kwargs)
@@ -91,7 +91,7 @@ def _around(begin_name: str, end_name: str) -> Callable[[Any], Any]:
 
     def make(original: Any) -> Any:
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if _busy[0] or ident() != agent.main_thread:
+            if _busy[0] or (ident() != trainer.thread and trainer.decided):
                 return original(*args, **kwargs)
             _busy[0] = True
             begin(_now())
@@ -113,7 +113,7 @@ def _mode(original: Any) -> Any:
     ident = threading.get_ident
 
     def change(self: Any, mode: bool = True) -> Any:
-        if inside[0] or ident() != agent.main_thread:
+        if inside[0] or (ident() != trainer.thread and trainer.decided):
             return original(self, mode)
         inside[0] = True
         try:

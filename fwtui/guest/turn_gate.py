@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 from typing import Any
 
-from fwtui.guest import agent
+from fwtui.guest import agent, trainer
 from fwtui.recording.event_log import SLOT_GATE, SLOT_WAITING
 from fwtui.recording.vocabulary import GATE_DEEP, GATE_FINISH, GATE_GO, GATE_HOLD, GATE_MASK
 
@@ -19,7 +18,7 @@ LOOK_FOR_RECORDER_S = 1.0
 
 def check() -> None:
     """Pass, or wait for the turn. Raises `fwtui.mark.Finished` where the program has asked for that."""
-    if agent.header[SLOT_GATE] and threading.get_ident() == agent.main_thread:
+    if agent.header[SLOT_GATE] and not trainer.elsewhere():
         _stop()
 
 

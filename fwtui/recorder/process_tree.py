@@ -42,11 +42,11 @@ class TreeMeter:
         self._searched_s = -SEARCH_S
         self._before: Counters | None = None
 
-    def sample(self, main_pid: int) -> Values:
-        """Rates since the last call and levels now; `main_pid` is the process that trains."""
+    def sample(self, thread: int) -> Values:
+        """Rates since the last call and levels now; `thread` is the kernel's number of the thread that trains."""
         self._search()
         counters = _count(self.pids)
-        delay_ns = _run_delay_ns(main_pid)
+        delay_ns = _run_delay_ns(thread)
         counters.totals["run_delay_share"] = None if delay_ns is None else delay_ns / 1e9
         before, self._before = self._before, counters
         values = dict(counters.levels)
@@ -115,9 +115,9 @@ def _count_psutil(counters: Counters, pid: int) -> None:
         return
 
 
-def _run_delay_ns(pid: int) -> float | None:
-    """How long the main thread was ready to run and had no core; the second field of schedstat."""
-    text = _read(f"/proc/{pid}/schedstat")
+def _run_delay_ns(thread: int) -> float | None:
+    """How long a thread was ready to run and had no core; the second field of schedstat."""
+    text = _read(f"/proc/{thread}/schedstat")
     fields = text.split() if text else []
     return float(fields[1]) if len(fields) == 3 else None
 

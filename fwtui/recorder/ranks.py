@@ -65,6 +65,11 @@ class Rank:
             self._turn_steps += sum(word & CODE_MASK in BOUNDARIES for word in words)
         return self._turn_steps
 
+    @property
+    def thread(self) -> int:
+        """The kernel's number of the thread that trains."""
+        return self._log.thread
+
     def close(self) -> None:
         self.gate.close()
         self._log.close()
@@ -162,6 +167,11 @@ class Ranks:
     def pid(self) -> int | None:
         """The process of the first rank."""
         return next((rank.pid for rank in self._ranks.values()), None)
+
+    @property
+    def thread(self) -> int | None:
+        """The kernel's number of the thread that trains, of the first rank."""
+        return next((rank.thread for rank in self._ranks.values()), None)
 
     def close(self) -> None:
         for rank in self._ranks.values():

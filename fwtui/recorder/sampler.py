@@ -70,7 +70,7 @@ class Sampler:
             meter = self._meters.get(lane.index)
             if meter is None or meter.root != pid:
                 meter = self._meters[lane.index] = TreeMeter(pid)
-            values = meter.sample(lane.ranks.pid or pid)
+            values = meter.sample(lane.ranks.thread or pid)
             row = {**values, **share_of(on_gpus, meter.pids)}
             self._log.append(time.perf_counter_ns(), source_of_lane(lane.index), row)
         for index, row_of_gpu in enumerate(gpus.sample()):

@@ -1,16 +1,19 @@
 """Stacks of the lanes: of a stall while it lasts, of the steady steps now and then, and on request.
 
-A rank's guest registered a signal that writes its main thread's stack to a file. The recorder sends it and reads the
-file at its next look; to a thread that does not answer, since it waits or is in native code, it sends another. Steady
-steps are sampled densely at first, so that fifty steps are enough to tell where time goes, and rarely later on.
+A rank's guest registered a signal that writes the training thread's stack to a file. The recorder sends it and reads
+the file at its next look; to a thread that does not answer, since it waits or is in native code, it sends another.
+Steady steps are sampled densely at first, so that fifty steps are enough to tell where time goes, and rarely later on.
 """
 
 from __future__ import annotations
 
 import array
+import ctypes
 import json
 import os
+import platform
 import random
+import sys
 import threading
 import time
 from collections import deque
@@ -125,7 +128,7 @@ class RankWatch:
         number = self._log.stack_signal
         if not number or not _handles(self.pid, number):
             return False
-        state = _state(self.pid)
+        state = _state(self.pid, self._log.thread)
         self._size, self._insisted = 0, False
         self._asked = (time.perf_counter_ns(), why, state)
         try:
@@ -137,14 +140,18 @@ class RankWatch:
         return True
 
     def _insist(self, asked_ns: int) -> None:
-        """Dump the stack of a thread that does not answer because it runs no bytecode."""
-        late = time.perf_counter_ns() - asked_ns
-        if self._insisted or late < INSIST_NS or (late < INSIST_RUNNING_NS and _state(self.pid) == "R"):
+        """Dump the stack of a thread that does not answer because it runs no bytecode.
+
+        The main thread answers for another that trains: while that one runs, nobody knows whether it runs bytecode.
+        """
+        late, thread = time.perf_counter_ns() - asked_ns, self._log.thread
+        patience_ns = INSIST_RUNNING_NS if thread == self.pid else 1 << 62
+        if self._insisted or late < INSIST_NS or (late < patience_ns and _state(self.pid, thread) == "R"):
             return
         number = self._log.dump_signal
         self._insisted = True
         if number and _handles(self.pid, number):
-            os.kill(self.pid, number)
+            _signal_thread(self.pid, thread, number)
 
     def _collect(self) -> tuple[str, dict[str, Any]] | None:
         """The dump that was asked for, once it has stopped growing."""
@@ -296,10 +303,22 @@ def _handles(pid: int, number: int) -> bool:
     return bool(caught) and bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
-def _state(pid: int) -> str | None:
-    """The main thread's state, one letter of proc(5): R runs, S sleeps, D waits for the disk."""
+def _state(pid: int, thread: int) -> str | None:
+    """A thread's state, one letter of proc(5): R runs, S sleeps, D waits for the disk."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return None
+
+
+def _signal_thread(pid: int, thread: int, number: int) -> None:
+    """Send a signal to one thread of another process; where that cannot be said, only to a main thread."""
+    if thread == pid:
+        os.kill(pid, number)
+    elif _TGKILL is not None:
+        ctypes.CDLL(None, use_errno=True).syscall(_TGKILL, pid, thread, number)
+
+
+_TGKILL = {"x86_64": 234, "aarch64": 131}.get(platform.machine()) if sys.platform == "linux" else None
+"""The number of the system call tgkill(2)."""

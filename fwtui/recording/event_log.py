@@ -13,6 +13,8 @@ Header (one page of native 64-bit slots):
                               slot 8  1 when the writer gave up (disk full); what was published stays valid
                               slot 9  the signal that makes the process write its stack down; 0: none does
                               slot 10 number of the last profiler window that was asked for and is over
+                              slot 11 the signal that dumps the stack at any moment; 0: none does
+                              slot 12 the kernel's number of the thread that trains; 0: the main one
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ SLOT_MAGIC, SLOT_SCHEMA, SLOT_PID, SLOT_START, SLOT_COUNT, SLOT_END, SLOT_GATE, 
 SLOT_STACK_SIGNAL = 9
 SLOT_DEEP = 10
 SLOT_DUMP_SIGNAL = 11
-_SLOTS_READ = 12
+SLOT_THREAD = 12
+_SLOTS_READ = 13
 AS_LONG_AS_THE_FILE = TRAILER = (1 << 64) - 1
 """In a log that is only appended to: the count, and the last word of one that ended cleanly."""
 
@@ -228,13 +231,19 @@ class EventLogReader:
 
     @property
     def stack_signal(self) -> int:
-        """The signal that makes the main thread write its own stack down, between two bytecodes; 0: none does."""
+        """The signal that has the training thread's stack written down, between two bytecodes; 0: none does."""
         return self._slots()[SLOT_STACK_SIGNAL]
 
     @property
     def dump_signal(self) -> int:
-        """The signal that dumps the main thread's stack at once, whatever it does; 0: none does."""
+        """The signal that dumps the stack of the thread that it reaches at once, whatever it does; 0: none does."""
         return self._slots()[SLOT_DUMP_SIGNAL]
+
+    @property
+    def thread(self) -> int:
+        """The kernel's number of the thread that trains: the process's own is that of its main thread."""
+        slots = self._slots()
+        return slots[SLOT_THREAD] or slots[SLOT_PID]
 
     @property
     def gave_up(self) -> bool:

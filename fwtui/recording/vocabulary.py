@@ -152,7 +152,9 @@ METRICS = (
     Metric("rss_bytes", "bytes", "resident memory of the process tree"),
     Metric("read_bytes_s", "bytes/s", "read from storage by the process tree"),
     Metric("write_bytes_s", "bytes/s", "written to storage by the process tree"),
-    Metric("run_delay_share", "share", "share of wall time that the main thread was runnable but waited for a core"),
+    Metric(
+        "run_delay_share", "share", "share of wall time that the training thread was runnable but waited for a core"
+    ),
     Metric("major_faults_s", "faults/s", "page faults that needed storage"),
     Metric("threads", "count", "threads in the process tree"),
     Metric("involuntary_switches_s", "switches/s", "times per second that the kernel took the core away"),

@@ -115,6 +115,8 @@ def _title(name: str, facts: Mapping[str, Any]) -> str:
     title = " ".join(parts)
     if facts.get("step_is"):  # best effort: what was taken for a step
         title += f" · a step is {facts['step_is']}"
+    if facts.get("training_threads"):
+        title += " · several threads train: the steps of one"
     return f"{title} · {facts['device']!s}" if facts.get("device") else title
 
 
