@@ -233,7 +233,7 @@ def _make_iterator(original: Any) -> Any:
     begin, end = agent.span("loader_start_begin", "loader_start_end")
     ident = threading.get_ident
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> Any:
         me = ident()
         if agent.fitting[0] or me in _calling or (me != trainer.thread and trainer.decided):
             return original(self, *args, **kwargs)
