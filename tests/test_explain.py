@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import WriteScenario
 
+from fwtui.analysis.cause_split import split
 from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCost, Together, from_json, to_json
 from fwtui.analysis.results import Finding
 from fwtui.commands import run
@@ -261,7 +262,59 @@ def test_the_sentence_names_the_largest_cause_its_share_and_what_is_left_with_th
     assert text.startswith("keras takes 3.00x [2.90, 3.10] as long as torch: 70 % [")
     assert text.index("the cost of big") < text.index("the cost of small")
     assert "gone with `keras:big`: 1.60x [" in text
-    assert text.endswith("5 % is not explained") or "not explained" not in text
+    assert text.endswith("; whether these add up was not tried")
+
+
+def test_what_costs_more_than_the_gap_is_said_to() -> None:
+    costs_more = replace(
+        explained().experiments[0], effect_ms=Measured(5.6, (5.0, 6.2)), speedup=Measured(4.0, (3.0, 5.0))
+    )
+    text = explained(experiments=(costs_more,)).sentence
+    assert (
+        "the cost of big costs 280 % [247, 313] of the gap, more than all of it, gone with `keras:big`: 0.75x" in text
+    )
+
+
+def test_the_gap_by_cause_sums_to_the_gap_and_counts_nothing_twice() -> None:
+    whole = explained()
+    alone = split(whole)
+    assert [part.code for part in alone] == ["per-execution-overhead", "unexplained"]
+    joint = Together(("big", "small"), "keras:big:small", Measured(1.5, (1.4, 1.6)), additive=False, turns=8)
+    both = split(replace(whole, together=joint))
+    assert [part.code for part in both] == ["per-execution-overhead", "unfused-kernel", "interaction", "unexplained"]
+    for parts in (alone, both):
+        assert sum(part.ms.value for part in parts) == pytest.approx(GAP.value)
+        assert sum(part.share for part in parts) == pytest.approx(1)
+    assert both[2].ms.value == pytest.approx(1.5 - 1.9)
+
+
+def test_pairs_that_other_programs_disturbed_are_left_out_while_enough_are_left() -> None:
+    times = np.arange(12.0)
+    bad = np.arange(12) < 4
+    calm, shared = effects.Turns(times, np.full(12, 2.0)), effects.Turns(times, np.where(bad, 9.0, 1.0), bad)
+    found = effects.pairs(calm, shared)
+    assert (len(found), found.left_out, found.disturbed) == (8, 4, False)
+    assert set(found.other) == {1.0}
+    mostly = replace(shared, disturbed=np.arange(12) < 8)
+    assert len(effects.pairs(calm, mostly, ended=False)) == 4
+    assert (len(effects.pairs(calm, mostly)), effects.pairs(calm, mostly).disturbed) == (12, True)
+
+
+def test_changes_of_one_setting_are_not_combined() -> None:
+    torch = lane("torch")
+    found = {item.factor.name: item for item in plan.candidates(torch, lane("keras"), (), SETTING)}
+    assert plan.combined(torch, found["fused-optimizer"], found["foreach-optimizer"], SETTING) is None
+    both = plan.combined(torch, found["fused-optimizer"], found["torch-compile"], SETTING)
+    assert both is not None
+    assert both.spec == "torch:optimizer_impl=fused:compile"
+
+
+def test_what_only_the_faster_lane_has_is_taken_from_it() -> None:
+    found = plan.candidates(lane("keras"), lane("torch:compile", compiled=True), (), SETTING)
+    taken = next(item for item in found if item.factor.name == "compiled-on-one-side")
+    assert (taken.lane.spec, taken.changed.spec) == ("torch:compile", "torch")
+    among_torch = plan.candidates(lane("torch"), lane("torch:compile", compiled=True), (), SETTING)
+    assert "compiled-on-one-side" not in [item.factor.name for item in among_torch]
 
 
 def test_without_a_gap_there_is_nothing_to_explain() -> None:
@@ -302,8 +355,11 @@ def test_a_run_with_an_explanation_shows_it_in_its_frame_and_its_json(write_scen
         report = json_report.report(frame)
     finally:
         session.close()
-    tested = [cause for cause in report["comparison"]["pairs"][0]["causes"] if cause.get("how") == "experiment"]
-    assert [cause["code"] for cause in tested] == ["per-execution-overhead", "unfused-kernel"]
+    pair = report["comparison"]["pairs"][0]
+    tested = pair["causes"]
+    assert [cause["code"] for cause in tested] == ["per-execution-overhead", "unexplained"]
+    assert sum(cause["ms"] for cause in tested) == pytest.approx(pair["gap_ms"])
+    assert sum(cause["ms"] for cause in pair["by_phase"]) == pytest.approx(pair["gap_ms"])
     assert tested[0]["ci95"] == pytest.approx([1.3, 1.5])
     assert report["explanation"]["sentence"] == value.sentence
 

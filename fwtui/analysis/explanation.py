@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,23 @@ class Measured:
 
     value: float
     ci95: tuple[float, float] | None = None
+
+
+def half_width(measured: Measured) -> float:
+    """Half of the interval; infinite without one."""
+    return (measured.ci95[1] - measured.ci95[0]) / 2 if measured.ci95 else math.inf
+
+
+def negative(measured: Measured) -> Measured:
+    """Its opposite."""
+    return Measured(-measured.value, measured.ci95 and (-measured.ci95[1], -measured.ci95[0]))
+
+
+def total(parts: Sequence[Measured]) -> Measured:
+    """The sum, the errors taken as independent."""
+    value = sum(part.value for part in parts)
+    half = math.hypot(*(half_width(part) for part in parts))
+    return Measured(value, (value - half, value + half) if math.isfinite(half) else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,8 @@ class Experiment:
     """The unchanged lane's step time over the changed one's."""
     turns: int = 0
     """Pairs of turns that were compared."""
+    left_out: int = 0
+    """Pairs that were not, since other programs disturbed them."""
     run: str | None = None
     """The experiment's own run."""
     command: str | None = None

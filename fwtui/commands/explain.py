@@ -105,7 +105,9 @@ def _compare(arguments: argparse.Namespace, printer: follow.Printer) -> RunFolde
     viewer = Session(folder)
 
     def enough(lanes: Sequence[Seen]) -> bool:
-        return timed and min(len(lane.turns) for lane in lanes) >= max(BASELINE_PAIRS, effects.LEAST_PAIRS)
+        if not timed or min(lane.turns.undisturbed() for lane in lanes) < BASELINE_PAIRS:
+            return False
+        return all(effects.narrow(effects.pairs(lane.turns, lanes[0].turns, ended=False)) for lane in lanes[1:])
 
     def tick() -> None:
         viewer.poll()
@@ -152,7 +154,8 @@ def _held(folder: RunFolder) -> Iterator[None]:
 
 
 def _explain(folder: RunFolder, arguments: argparse.Namespace, printer: follow.Printer, spent_s: float) -> Explanation:
-    from fwtui.explain.engine import Engine, NothingToExplain
+    from fwtui.explain.engine import Engine
+    from fwtui.explain.opening import NothingToExplain
     from fwtui.reports.explanation import progress
 
     manifest = folder.read_manifest()
@@ -270,15 +273,22 @@ def _machine(facts: dict[str, Any]) -> str:
 
 
 def _conclude(folder: RunFolder, result: Explanation, arguments: argparse.Namespace, printer: follow.Printer) -> None:
+    from fwtui.reports import waterfall
     from fwtui.reports.explanation import lines
 
+    session: Session = follow.open_session(folder)
+    try:
+        for gap in waterfall.by_phase(session.frame()):
+            printer.say("\n" + "\n".join(["the gap by phase: " + gap.title, *waterfall.lines(gap)]) + "\n")
+    finally:
+        session.close()
     printer.say("\n" + "\n".join(lines(result)) + "\n")
     if result.status == "stopped":
         printer.say("\ninterrupted: what was found is kept\n")
     printer.say(f"\nrun folder  {folder.path}\nreport      fwtui report {shlex.quote(folder.id)}\n")
     if not arguments.json:
         return
-    session: Session = follow.open_session(folder)
+    session = follow.open_session(folder)
     try:
         if arguments.json == "-":
             report.write(session, "json", sys.stdout)

@@ -6,8 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCost, Together
-from fwtui.explain.effects import half_width, quotient, total
+from fwtui.analysis.cause_split import is_cause, split
+from fwtui.analysis.explanation import (
+    Experiment,
+    Explanation,
+    Measured,
+    StepCost,
+    Together,
+    half_width,
+    negative,
+    total,
+)
+from fwtui.explain.effects import quotient
 
 SMALL_SHARE = 0.05
 """What is smaller than this share of the gap explains nothing; no experiment is run on to see it."""
@@ -48,11 +58,6 @@ def order(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
     return tuple(sorted(experiments, key=key))
 
 
-def fixes(experiments: Sequence[Experiment]) -> list[Experiment]:
-    """The proven changes that one would keep, the largest first."""
-    return [item for item in order(experiments) if item.verdict == "proven" and item.fix and item.kind != "batch sizes"]
-
-
 def add_up(joint: Measured | None, parts: Sequence[Measured], gap: Measured) -> tuple[Measured | None, bool | None]:
     """(the parts' sum, whether the joint effect is that sum); None where it is not known."""
     if not parts:
@@ -66,12 +71,7 @@ def add_up(joint: Measured | None, parts: Sequence[Measured], gap: Measured) -> 
 
 def fixed_cost_effect(slower: StepCost, faster: StepCost) -> Measured:
     """How much more a step of the slower lane costs whatever its batch size, ms."""
-    minus = Measured(-faster.fixed_ms.value, faster.fixed_ms.ci95 and _negative(faster.fixed_ms.ci95))
-    return total([slower.fixed_ms, minus])
-
-
-def _negative(interval: tuple[float, float]) -> tuple[float, float]:
-    return -interval[1], -interval[0]
+    return total([slower.fixed_ms, negative(faster.fixed_ms)])
 
 
 def concluded(explanation: Explanation) -> Explanation:
@@ -95,11 +95,7 @@ def sentence(explanation: Explanation) -> str:
         return f"{head}, about: too few turns to say how much, so compare for longer (--seconds)"
     if gap.ci95[0] <= 0:
         return f"no difference between {explanation.slower} and {explanation.faster} was measured: nothing to explain"
-    proven = [
-        item
-        for item in explanation.experiments
-        if item.verdict == "proven" and item.share_of_gap and item.kind != "batch sizes"
-    ]
+    proven = [item for item in explanation.experiments if is_cause(item) and item.share_of_gap]
     if not proven:
         return (
             f"{head}: no cause is proven yet" if explanation.status == "running" else f"{head}: {_nothing(explanation)}"
@@ -118,11 +114,17 @@ def _nothing(explanation: Explanation) -> str:
 
 
 def _part(item: Experiment, explanation: Explanation) -> str:
-    assert item.share_of_gap is not None
-    text = f"{_share(item.share_of_gap)} of the gap is {item.cause}"
+    """`71 % of the gap is …`; what costs more than the gap is said to, and what is left with the change."""
+    share = item.share_of_gap
+    assert share is not None
+    text = f"{_share(share)} of the gap is {item.cause}"
+    if share.value > 1 + SMALL_SHARE:
+        text = f"{item.cause} costs {_share(share)} of the gap, more than all of it"
+        if share.ci95 and share.ci95[0] <= 1 + SMALL_SHARE:
+            text = f"all of the gap is {item.cause} ({_share(share)})"
     after = after_change(explanation.ratio, item.speedup)
-    gone = f"gone with `{item.changed}`" if item.fix else f"measured with `{item.changed}`"
-    return f"{text} ({gone}: {_times(after)})" if after else f"{text} ({gone})"
+    how = "gone with" if item.fix else "measured with"
+    return f"{text}, {how} `{item.changed}`" + (f": {_times(after)}" if after else "")
 
 
 def after_change(before: Measured | None, speedup: Measured | None) -> Measured | None:
@@ -137,15 +139,19 @@ def after_change(before: Measured | None, speedup: Measured | None) -> Measured 
 
 
 def _rest(proven: Sequence[Experiment], explanation: Explanation) -> str:
-    joint = explanation.together
-    shares = sum(item.share_of_gap.value for item in proven[:3] if item.share_of_gap)
+    """What the two largest do together, and what is left."""
+    joint, parts = explanation.together, split(explanation)
+    text = ""
     if joint is not None and joint.share_of_gap is not None and len(joint.factors) > 1:
         adds = {True: "they add up", False: "they do not add up", None: "whether they add up is not decided"}
-        ratio = f" ({_times(joint.ratio)} {explanation.faster}'s)" if joint.ratio else ""
-        return f"; the two largest together close {_share(joint.share_of_gap)}{ratio}: {adds[joint.additive]}"
-    if len(proven) > 1 and shares > 1 + SMALL_SHARE:
-        return "; the shares overlap"
-    return f"; {1 - shares:.0%} is not explained".replace("%", " %") if shares < 1 - SMALL_SHARE else ""
+        ratio = f" ({_times(joint.ratio)} {explanation.faster}'s time is left)" if joint.ratio else ""
+        text = f"; the two largest together close {_share(joint.share_of_gap)}{ratio}: {adds[joint.additive]}"
+    elif len(proven) > 1:
+        return "; whether these add up was not tried"
+    left = parts[-1]
+    if left.share > SMALL_SHARE and left.ms.ci95 and left.ms.ci95[0] > 0:
+        text += f"; {left.share * 100:.0f} % is not explained"
+    return text
 
 
 def _fixed(explanation: Explanation) -> str:

@@ -10,17 +10,19 @@ ten does not move it. What stays for the life of a process turns cannot average 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
-from fwtui.analysis.explanation import Measured
+from fwtui.analysis.explanation import Measured, half_width
 from fwtui.analysis.ratio import BETWEEN_RUNS
 
 LEAST_PAIRS = 6
 """With fewer pairs no interval of 95 % exists: 2 of the 2^5 signs are more than 5 %."""
+NARROW = 0.08
+"""A baseline's ratio is known well enough when its interval reaches no farther to either side."""
 _EXACT_UP_TO = 60
 
 
@@ -32,40 +34,91 @@ class Turns:
     """The middle of each turn's counted steps."""
     ms: np.ndarray
     """Median time of an update in the turn."""
+    disturbed: np.ndarray | None = None
+    """Whether other programs used a good part of the machine in the turn; None where that is not known."""
 
     def __len__(self) -> int:
         return len(self.ms)
 
     def scaled(self, factor: float) -> Turns:
         """The same turns with their times multiplied."""
-        return Turns(self.time_ns, self.ms * factor)
+        return replace(self, ms=self.ms * factor)
+
+    def undisturbed(self) -> int:
+        """How many turns no other program disturbed."""
+        return len(self) - (int(self.disturbed.sum()) if self.disturbed is not None else 0)
 
 
-def turns(step_ms: np.ndarray, block: np.ndarray, end_ns: np.ndarray) -> Turns:
+Disturbance = Callable[[float, float], bool]
+"""Whether other programs used a good part of the machine between two moments, ns."""
+
+
+def turns(step_ms: np.ndarray, block: np.ndarray, end_ns: np.ndarray, disturbance: Disturbance | None = None) -> Turns:
     """The turns of counted steps, given as columns of the same length."""
     if not len(step_ms):
         return Turns(np.empty(0), np.empty(0))
     edges = np.flatnonzero(np.diff(block)) + 1
-    times = [float(np.median(part)) for part in np.split(end_ns, edges)]
-    return Turns(np.array(times), np.array([float(np.median(part)) for part in np.split(step_ms, edges)]))
+    ends = np.split(end_ns, edges)
+    times = [float(np.median(part)) for part in ends]
+    disturbed = np.array([disturbance(part[0], part[-1]) for part in ends]) if disturbance else None
+    return Turns(np.array(times), np.array([float(np.median(part)) for part in np.split(step_ms, edges)]), disturbed)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Neighbouring turns of two lanes, as columns of ms."""
+
+    one: np.ndarray
+    other: np.ndarray
+    left_out: int = 0
+    """How many more there were that other programs disturbed."""
+    disturbed: bool = False
+    """Whether too few were undisturbed, so that the disturbed ones are among these."""
+
+    def __len__(self) -> int:
+        return len(self.one)
+
+
+def pairs(one: Turns, other: Turns, ended: bool = True) -> Pairs:
+    """The pairs that no other program disturbed; all of them where those are too few and no more will come.
+
+    Which pairs are left out hangs on what others used of the machine, never on the lanes' times.
+    """
+    first, second, places = _neighbours(one, other)
+    bad = np.zeros(len(first), bool)
+    for turns_of, where in ((one, places[0]), (other, places[1])):
+        if turns_of.disturbed is not None:
+            bad |= turns_of.disturbed[where]
+    good = ~bad
+    if ended and good.sum() < LEAST_PAIRS and bad.any():
+        return Pairs(first, second, 0, True)
+    return Pairs(first[good], second[good], int(bad.sum()))
 
 
 def pair(one: Turns, other: Turns) -> tuple[np.ndarray, np.ndarray]:
-    """The times in ms of neighbouring turns of two lanes; a turn without a neighbour is left out."""
+    """The times in ms of neighbouring turns of two lanes that are to be compared."""
+    found = pairs(one, other)
+    return found.one, found.other
+
+
+def _neighbours(one: Turns, other: Turns) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """(ms, ms, places in either) of turns that lie beside each other; a turn without a neighbour is left out."""
     gaps = np.concatenate([np.diff(one.time_ns), np.diff(other.time_ns)])
     limit = 1.5 * float(np.median(gaps)) if len(gaps) else math.inf
-    first, second, i, j = [], [], 0, 0
+    places: tuple[list[int], list[int]] = ([], [])
+    i = j = 0
     while i < len(one) and j < len(other):
         apart = one.time_ns[i] - other.time_ns[j]
         if abs(apart) <= limit:
-            first.append(one.ms[i])
-            second.append(other.ms[j])
+            places[0].append(i)
+            places[1].append(j)
             i, j = i + 1, j + 1
         elif apart < 0:
             i += 1
         else:
             j += 1
-    return np.array(first), np.array(second)
+    first, second = (np.array(each, dtype=int) for each in places)
+    return one.ms[first], other.ms[second], (first, second)
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> Measured | None:
@@ -84,6 +137,12 @@ def ratio(one: np.ndarray, other: np.ndarray) -> Measured | None:
     return Measured(math.exp(logs.value), logs.ci95 and (math.exp(logs.ci95[0]), math.exp(logs.ci95[1])))
 
 
+def narrow(found: Pairs) -> bool:
+    """Whether the ratio of two lanes is known to NARROW of itself; it looks at the width only, not at the ratio."""
+    known = ratio(found.one, found.other)
+    return known is not None and known.ci95 is not None and half_width(known) <= NARROW * known.value
+
+
 def _widened(measured: Measured | None, level: float) -> Measured | None:
     """The interval with what differs from one start of a process to the next, which is a share of `level`."""
     if measured is None or measured.ci95 is None:
@@ -91,6 +150,11 @@ def _widened(measured: Measured | None, level: float) -> Measured | None:
     more = 1.96 * BETWEEN_RUNS * level
     low, high = (measured.value - math.hypot(measured.value - bound, more) for bound in measured.ci95)
     return Measured(measured.value, (low, 2 * measured.value - high))
+
+
+def inverse(value: Measured) -> Measured:
+    """One over it."""
+    return Measured(1 / value.value, value.ci95 and (1 / value.ci95[1], 1 / value.ci95[0]))
 
 
 def hodges_lehmann(values: np.ndarray) -> Measured | None:
@@ -123,24 +187,12 @@ def _critical(count: int) -> int:
     return max(0, int(np.searchsorted(below, 0.025, side="right")) - 1)
 
 
-def half_width(measured: Measured) -> float:
-    """Half of the interval; infinite without one."""
-    return (measured.ci95[1] - measured.ci95[0]) / 2 if measured.ci95 else math.inf
-
-
 def quotient(above: Measured, below: Measured) -> Measured | None:
     """One over the other, their errors taken as independent (first-order propagation)."""
     if not below.value:
         return None
     value = above.value / below.value
     half = math.hypot(half_width(above) / below.value, value * half_width(below) / below.value)
-    return Measured(value, (value - half, value + half) if math.isfinite(half) else None)
-
-
-def total(parts: Sequence[Measured]) -> Measured:
-    """The sum, the errors taken as independent."""
-    value = sum(part.value for part in parts)
-    half = math.hypot(*(half_width(part) for part in parts))
     return Measured(value, (value - half, value + half) if math.isfinite(half) else None)
 
 

@@ -7,16 +7,18 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from fwtui.analysis.cause_split import is_cause
 from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCost, Together, to_json
 from fwtui.analysis.results import Finding
 from fwtui.explain import answer, effects, plan
-from fwtui.explain.experiment import ExperimentError, Launch, Seen, busy_words, conduct, seen
+from fwtui.explain.experiment import ExperimentError, Launch, Seen, conduct
 from fwtui.explain.factors import SWEEP
+from fwtui.explain.opening import open_pair
 from fwtui.explain.plan import Candidate
-from fwtui.explain.subjects import Setting, Subject, run_argv, subject
+from fwtui.explain.subjects import Setting, Subject, run_argv
 from fwtui.recording.run_folder import EXPLAIN, RunFolder, write_json
 from fwtui.view.session import Session
 
@@ -26,11 +28,22 @@ MEASURING_S = 9.0
 """What an experiment usually trains before it is decided."""
 START_GUESS_S = 6.0
 
+NEED_FREE_CORES = ("thread-setting", "thread-oversubscription")
+"""Causes of which nothing can be said where other programs hold the cores."""
+
 Show = Callable[[Explanation], None]
 
 
-class NothingToExplain(Exception):
-    """The run has no pair of lanes with steps; the message is one sentence."""
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an experiment of two lanes says."""
+
+    saved: Measured | None
+    """ms that the change saves."""
+    speedup: Measured | None
+    pairs: int
+    left_out: int
+    disturbed: bool
 
 
 class Engine:
@@ -95,19 +108,28 @@ class Engine:
     def _work(self, queue: Sequence[Candidate | None]) -> None:
         for item in queue:
             lanes = 2 if item is not None else 6
-            if self._left_s() < self._cost_s(lanes) + (self._cost_s(3) if self._fixes() else 0.0):
+            reserved = self._cost_s(3) if self._largest()[1] is not None else 0.0
+            if self._left_s() < self._cost_s(lanes) + reserved:
                 self._add(self._not_tried(item))
-            elif item is None:
+                continue
+            if item is None:
                 self._sweep()
             else:
                 self._add(self._try(item))
             self.result = replace(self.result, done=self.result.done + 1)
             self._save()
-        if self._fixes() and self._left_s() > self._cost_s(3):
+        if self._largest()[0] and self._left_s() > self._cost_s(3):
             self._together()
 
-    def _fixes(self) -> list[Experiment]:
-        return answer.fixes(self.result.experiments)
+    def _largest(self) -> tuple[list[Experiment], Subject | None]:
+        """(the largest proven cause and the next that goes with it, the lane with both changes or None)."""
+        rows = [row for row in self.result.experiments if is_cause(row) and row.lane == self.slower.name]
+        found = {item.factor.name: item for item in self._queue() if item is not None}
+        for row in rows[1:]:
+            both = plan.combined(self.slower, found[rows[0].factor], found[row.factor], self._setting)
+            if both is not None:
+                return [rows[0], row], both
+        return rows[:1], None
 
     def _left_s(self) -> float:
         return self._budget_s - (time.monotonic() - self._began)
@@ -125,7 +147,7 @@ class Engine:
         self.result = replace(self.result, now=now)
         self._save()
         folder = self._launch(argv)
-        looks = conduct(folder, places, seconds, judge, self._tick)
+        looks = conduct(folder, places, seconds, lambda looks: self._left_s() < 0 or judge(looks), self._tick)
         starts = [look.startup_s for look in looks if look.startup_s]
         if starts:
             self._start_s = (self._start_s + sum(starts) / len(starts)) / 2
@@ -137,30 +159,35 @@ class Engine:
             return look.turns.scaled(self._reference_samples / look.samples)
         return look.turns
 
-    def _effect(self, looks: Sequence[Seen]) -> tuple[Measured | None, Measured | None, int]:
-        """(ms saved, speed-up, pairs of turns) of the second lane against the first."""
-        before, after = effects.pair(self._scaled(looks[0]), self._scaled(looks[1]))
-        return effects.difference(before, after), effects.ratio(before, after), len(before)
+    def _effect(self, looks: Sequence[Seen], ended: bool = True) -> Effect:
+        """Of the second lane against the first."""
+        pairs = effects.pairs(self._scaled(looks[0]), self._scaled(looks[1]), ended)
+        saved, speedup = effects.difference(pairs.one, pairs.other), effects.ratio(pairs.one, pairs.other)
+        return Effect(saved, speedup, len(pairs), pairs.left_out, pairs.disturbed)
 
     def _try(self, item: Candidate) -> Experiment:
-        """One factor changed, against the unchanged lane."""
+        """One factor changed, against the unchanged lane; on the faster lane's side it is what the change costs."""
+        order = slice(None, None, -1 if item.factor.side == "faster" else 1)
         try:
             looks, run, again = self._run(
                 (item.lane, item.changed),
                 item.factor.cause,
-                lambda looks: answer.decided(self._effect(looks)[0], self._gap),
+                lambda looks: answer.decided(self._effect(looks[order], ended=False).saved, self._gap),
             )
         except ExperimentError as error:
             return replace(self._row(item), verdict="failed", reason=str(error))
-        effect, speedup, pairs = self._effect(looks)
-        problem = _problem(looks, item)
+        effect, problem = self._effect(looks[order]), _problem(looks, item)
+        verdict = "failed" if problem else answer.judge(effect.saved, self._gap)
+        if effect.disturbed and item.factor.code in NEED_FREE_CORES:
+            verdict = "undecided" if not problem else verdict
         return replace(
             self._row(item),
-            verdict="failed" if problem else answer.judge(effect, self._gap),
-            reason=problem or _why(effect, pairs),
-            effect_ms=None if problem else effect,
-            speedup=None if problem else speedup,
-            turns=pairs,
+            verdict=verdict,
+            reason=problem or _why(effect) or _disturbed_words(effect),
+            effect_ms=None if problem else effect.saved,
+            speedup=None if problem else effect.speedup,
+            turns=effect.pairs,
+            left_out=effect.left_out,
             run=run,
             command=again,
         )
@@ -224,39 +251,33 @@ class Engine:
 
     def _together(self) -> None:
         """The two largest proven changes at once, or the one there is, beside the faster lane."""
-        rows = self._fixes()[:2]
-        found = {item.factor.name: item for item in self._queue() if item is not None}
-        items = [found[row.factor] for row in rows]
-        both = plan.combined(self.slower, items[0], items[1], self._setting) if len(items) > 1 else items[0].changed
+        rows, both = self._largest()
         if both is None:
-            reason = f"{rows[0].changed} and {rows[1].changed} cannot go together"
-            joint = Together(tuple(row.factor for row in rows), rows[0].changed, reason=reason)
-            self.result = replace(self.result, together=joint)
-            rows, both = rows[:1], items[0].changed
+            both = next(item.changed for item in self._queue() if item and item.factor.name == rows[0].factor)
         try:
             looks, run, again = self._run(
                 (self.slower, both, self.faster),
-                "the proven changes together",
+                "the largest causes together" if len(rows) > 1 else "the proven change beside the faster lane",
                 lambda looks: (
-                    len(looks[2].turns) >= effects.LEAST_PAIRS + 2 and answer.decided(self._effect(looks)[0], self._gap)
+                    looks[2].turns.undisturbed() >= effects.LEAST_PAIRS + 2
+                    and answer.decided(self._effect(looks, ended=False).saved, self._gap)
                 ),
             )
         except ExperimentError:
             return
         if any(look.problem for look in looks):
             return
-        effect, speedup, pairs = self._effect(looks)
-        after, fast = effects.pair(self._scaled(looks[1]), self._scaled(looks[2]))
+        effect = self._effect(looks)
         joint = Together(
             factors=tuple(row.factor for row in rows),
             changed=both.name,
-            effect_ms=effect,
-            speedup=speedup,
-            ratio=effects.ratio(after, fast),
-            turns=pairs,
+            effect_ms=effect.saved,
+            speedup=effect.speedup,
+            ratio=effects.ratio(*effects.pair(self._scaled(looks[1]), self._scaled(looks[2]))),
+            turns=effect.pairs,
             run=run,
             command=again,
-            reason=self.result.together.reason if self.result.together else None,
+            reason=_disturbed_words(effect),
         )
         self.result = replace(self.result, together=answer.joined(joint, rows, self._gap))
 
@@ -284,50 +305,6 @@ class Engine:
         return replace(self._timed(), left_s=None)
 
 
-def open_pair(session: Session, budget_s: float) -> tuple[Subject, Subject, Sequence[Finding], Explanation]:
-    """(slower lane, faster lane, the slower one's findings, the explanation to begin with) of a comparison.
-
-    Of several pairs it is the one with the widest gap.
-
-    Raises:
-        NothingToExplain: no two lanes have steps that count.
-    """
-    entries, frame = session.manifest["lanes"], session.frame()
-    looks = seen(session, range(len(entries)))
-    known = [index for index in range(len(entries)) if len(looks[index].turns)]
-    if len(known) < 2 or known[0] != 0:
-        raise NothingToExplain("there is no gap to explain: two lanes must have trained for a few turns")
-
-    def scaled(index: int) -> effects.Turns:
-        samples, reference = looks[index].samples, looks[0].samples
-        return looks[index].turns.scaled(reference / samples) if samples and reference else looks[index].turns
-
-    ratios = {index: effects.ratio(*effects.pair(scaled(index), scaled(0))) for index in known[1:]}
-    found = {index: ratio for index, ratio in ratios.items() if ratio is not None}
-    if not found:
-        raise NothingToExplain("there is no gap to explain: the lanes never trained in turns beside each other")
-    other = max(found, key=lambda index: max(found[index].value, 1 / found[index].value))
-    slow, fast = (other, 0) if found[other].value >= 1 else (0, other)
-    lanes = {
-        index: subject(
-            entries[index], frame.lanes[index].framework, {**looks[index].facts, "batch_size": looks[index].samples}
-        )
-        for index in (slow, fast)
-    }
-    pairs = effects.pair(scaled(slow), scaled(fast))
-    explanation = Explanation(
-        status="running",
-        slower=lanes[slow].name,
-        faster=lanes[fast].name,
-        baseline=lanes[0].name,
-        gap_ms=effects.difference(*pairs),
-        ratio=effects.ratio(*pairs),
-        budget_s=budget_s,
-        problem=busy_words(session),
-    )
-    return lanes[slow], lanes[fast], frame.lanes[slow].findings, explanation
-
-
 def command(argv: Sequence[str], lanes: Sequence[Subject]) -> str:
     """The command that does a run again, from any folder."""
     text = f"fwtui run {shlex.join(argv)}"
@@ -336,7 +313,7 @@ def command(argv: Sequence[str], lanes: Sequence[Subject]) -> str:
 
 def _changed_name(item: Candidate) -> str:
     """The changed lane as people read it: what was changed in its environment stands before it."""
-    if item.factor.kind != "environment":
+    if item.factor.kind == "option" or (item.factor.kind == "hook" and item.lane.kind == "command"):
         return item.changed.name
     new = {key: value for key, value in item.changed.env.items() if item.lane.env.get(key) != value}
     return " ".join([*(f"{key}={value}" for key, value in new.items()), item.lane.name])
@@ -349,6 +326,9 @@ def _problem(looks: Sequence[Seen], item: Candidate) -> str | None:
             return look.problem
     if item.factor.hook and not _armed(looks[1].facts, item.factor.hook):
         return "the hook found nothing to change in this program"
+    backend = item.factor.env.get("KERAS_BACKEND")
+    if backend and looks[1].facts.get("backend") not in (None, backend):
+        return "the program chooses Keras's backend itself"
     if not len(looks[1].turns):
         return "the changed lane came to no steady step in its time"
     return None
@@ -359,10 +339,14 @@ def _armed(facts: dict[str, Any], hook: str) -> bool:
     return hook in (facts.get("changes") or ())
 
 
-def _why(effect: Measured | None, pairs: int) -> str | None:
-    if effect is None or effect.ci95 is None:
-        return f"only {pairs} pairs of turns: at least {effects.LEAST_PAIRS} are needed"
+def _why(effect: Effect) -> str | None:
+    if effect.saved is None or effect.saved.ci95 is None:
+        return f"only {effect.pairs} pairs of turns: at least {effects.LEAST_PAIRS} are needed"
     return None
+
+
+def _disturbed_words(effect: Effect) -> str | None:
+    return "other programs used the machine in most of its turns" if effect.disturbed else None
 
 
 def _step_cost(name: str, sizes: Sequence[int], looks: Sequence[Seen]) -> StepCost | None:

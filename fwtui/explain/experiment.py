@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fwtui.explain.effects import Turns, turns
+import numpy as np
+
+from fwtui.explain.effects import Disturbance, Turns, turns
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
+from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
 from fwtui.view.comparing import others_cores, others_since
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.session import Session
@@ -20,6 +23,10 @@ JUDGE_S = 1.0
 STOP_LIMIT_S = 15.0
 LONGEST_START_S = 150.0
 DECIDED = "decided"
+DISTURBED = 0.15
+"""Share of the cores that other programs may use in a turn: two threads that wait for each other feel half a core."""
+SAMPLE_NS = 2e8
+"""A sample tells what was used since the one before: up to so much later it still speaks of the turn."""
 
 Launch = Callable[[Sequence[str]], RunFolder]
 """Starts `fwtui run` with these arguments, detached, and returns its run."""
@@ -69,6 +76,7 @@ def conduct(
     """
     session = Session(folder)
     began = judged = time.monotonic()
+    trained_since: float | None = None
     try:
         while session.live:
             tick()
@@ -78,6 +86,10 @@ def conduct(
             if now - judged < JUDGE_S:
                 continue
             judged = now
+            if trained_since is None and all(log.folder.first_step_ns for log in session.logs):
+                trained_since = now
+            if trained_since is not None and now - trained_since > limit_s:
+                stop(folder, DECIDED)  # before its lanes evaluate, which nobody asked for here
             lanes = seen(session, places)
             if (needs_all and any(lane.problem for lane in lanes)) or now - began > limit_s + LONGEST_START_S:
                 stop(folder, "an experiment's lane failed")
@@ -94,10 +106,11 @@ def conduct(
 
 def seen(session: Session, places: Sequence[int]) -> list[Seen]:
     """What a session shows of its lanes now."""
-    return [_seen(session, place) for place in places]
+    disturbance = disturbance_of(session)
+    return [_seen(session, place, disturbance) for place in places]
 
 
-def _seen(session: Session, place: int) -> Seen:
+def _seen(session: Session, place: int, disturbance: Disturbance | None) -> Seen:
     log, entry = session.logs[place], session.manifest["lanes"][place]
     started, first = entry.get("started_ns"), log.folder.first_step_ns
     problem = None
@@ -110,7 +123,7 @@ def _seen(session: Session, place: int) -> Seen:
             else f"{entry['name']} {entry['status']}" + (f": {output[-1].strip()}" if output else "")
         )
     return Seen(
-        turns=lane_turns(log),
+        turns=lane_turns(log, disturbance),
         facts=dict(log.facts),
         samples=samples_of(log),
         startup_s=(first - started) / 1e9 if first and started else None,
@@ -136,12 +149,33 @@ def _all_train_ns(session: Session) -> int | None:
     return max(first, default=None)
 
 
-def lane_turns(log: LaneLog) -> Turns:
+def disturbance_of(session: Session) -> Disturbance | None:
+    """Tells whether other programs used more than DISTURBED of the machine's cores; None without samples of it."""
+    times, host = session.samples.of(SOURCE_HOST, "cpu_cores")
+    cores = (session.manifest.get("host") or {}).get("cores")
+    if not len(times) or not cores:
+        return None
+    others = host.copy()
+    for place in range(len(session.logs)):
+        own_times, own = session.samples.of(source_of_lane(place), "cpu_cores")
+        if len(own_times):
+            others -= np.interp(times, own_times, np.nan_to_num(own), left=0.0, right=0.0)
+
+    def disturbed(since_ns: float, until_ns: float) -> bool:
+        first, last = np.searchsorted(times, (since_ns, until_ns + SAMPLE_NS))
+        part = others[first:last]
+        part = part[~np.isnan(part)]
+        return bool(len(part)) and float(part.mean()) > DISTURBED * cores
+
+    return disturbed
+
+
+def lane_turns(log: LaneLog, disturbance: Disturbance | None = None) -> Turns:
     """The turns of a lane's counted steps."""
     derived = log.derived()
     counted, steps = derived.counted, derived.steps
     per_update = steps.step_ns[counted] / 1e6 / steps.updates[counted]
-    return turns(per_update, derived.block[counted], steps.end_ns[counted])
+    return turns(per_update, derived.block[counted], steps.end_ns[counted], disturbance)
 
 
 def samples_of(log: LaneLog) -> float | None:

@@ -6,50 +6,9 @@ A factor changes a built-in lane by its options, any lane by its environment, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from fwtui.explain.factor import BATCHES, CALLBACKS, EXECUTION, TORCH_COMPILE, Factor
+from fwtui.explain.script_factors import SCRIPT_FACTORS
 
-Value = bool | int | str
-
-
-class Factor(NamedTuple):
-    """One row."""
-
-    name: str
-    code: str
-    """The finding's code that the cause has."""
-    cause: str
-    """What is tested: the sentence says `71 % of the gap is …`."""
-    change: str
-    """The change to make in the user's code."""
-    frameworks: tuple[str, ...] = ("torch", "keras", "tensorflow")
-    sets: Mapping[str, Value] = {}
-    """Lane options that the changed lane gets; one of them must be new to the lane, or of another value there."""
-    drops: tuple[str, ...] = ()
-    """Lane options that the changed lane loses; the lane must have one of them."""
-    env: Mapping[str, str] = {}
-    """Environment of the changed lane; `{cores}` is the number of cores."""
-    hook: str = ""
-    """What FWTUI_CHANGE tells the guest."""
-    fix: bool = True
-    """Whether one would keep the change; else it only measures what something costs."""
-    worth: float = 0.1
-    """Share of a gap that it is expected to explain when nothing speaks for it."""
-    needs: tuple[str, ...] = ()
-    """Names of rules in `plan.NEEDS` that must hold."""
-    findings: tuple[str, ...] = ()
-    """Other findings that speak for it, besides its own code."""
-
-    @property
-    def kind(self) -> str:
-        """By what means the lane is changed."""
-        return "hook" if self.hook else "environment" if self.env else "option"
-
-
-_CALLBACKS = "do the callback's work every N batches, or at the epoch's end"
-_BATCHES = "load ahead, or slice whole batches from memory (torch: tensors[order[i:i+B]]; tf.data: cache().prefetch())"
-_TORCH_COMPILE = "model = torch.compile(model)"
-_EXECUTION = "compile(steps_per_execution=32)"
 _ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
@@ -58,7 +17,7 @@ _ALLOCATOR = {
 
 FACTORS: tuple[Factor, ...] = (
     # What a lane was given on its command line and the other was not: the first suspects.
-    Factor("no-callback", "slow-callback", "the callback's work in every step", _CALLBACKS, drops=("callback_ms",)),
+    Factor("no-callback", "slow-callback", "the callback's work in every step", CALLBACKS, drops=("callback_ms",)),
     Factor(
         "graph",
         "dispatch-bound",
@@ -118,7 +77,7 @@ FACTORS: tuple[Factor, ...] = (
         "torch-compile",
         "dispatch-bound",
         "dispatching operation by operation instead of compiled code",
-        _TORCH_COMPILE,
+        TORCH_COMPILE,
         frameworks=("torch",),
         sets={"compile": True},
         worth=0.3,
@@ -127,7 +86,7 @@ FACTORS: tuple[Factor, ...] = (
         "steps-per-execution",
         "per-execution-overhead",
         "the fixed cost of `fit` in every step",
-        _EXECUTION,
+        EXECUTION,
         frameworks=("keras",),
         sets={"steps_per_execution": 32},
         worth=0.5,
@@ -147,7 +106,7 @@ FACTORS: tuple[Factor, ...] = (
         "in-memory",
         "input-bound",
         "the input pipeline",
-        _BATCHES,
+        BATCHES,
         sets={"in_memory": True},
         fix=False,
         worth=0.35,
@@ -171,6 +130,15 @@ FACTORS: tuple[Factor, ...] = (
         frameworks=("torch",),
         sets={"optimizer_impl": "fused"},
         worth=0.2,
+    ),
+    Factor(
+        "foreach-optimizer",
+        "slow-optimizer",
+        "the update tensor by tensor",
+        "torch.optim.Adam(..., foreach=True)",
+        frameworks=("torch",),
+        sets={"optimizer_impl": "foreach"},
+        worth=0.04,
     ),
     Factor(
         "channels-last",
@@ -218,9 +186,62 @@ FACTORS: tuple[Factor, ...] = (
         "mixed precision with bfloat16",
         sets={"precision": "mixed_bf16"},
         worth=0.02,
-        needs=("gpu",),
+    ),
+    # What makes the other lane faster, where this one has no such thing.
+    Factor(
+        "compiled-on-one-side",
+        "compiled-on-one-side",
+        "compiled code, which only the faster lane has",
+        "compile this lane too, or neither",
+        drops=("compile",),
+        fix=False,
+        side="faster",
+        needs=("not compiled",),
+    ),
+    Factor(
+        "xla-on-one-side",
+        "compiled-on-one-side",
+        "kernels fused by XLA, which only the faster lane has",
+        "compile this lane too, or neither",
+        frameworks=("keras", "tensorflow"),
+        drops=("jit",),
+        fix=False,
+        side="faster",
+    ),
+    Factor(
+        "executions-on-one-side",
+        "per-execution-overhead",
+        "several updates in one call, which only the faster lane has",
+        "compare with steps_per_execution=1",
+        frameworks=("keras",),
+        drops=("steps_per_execution",),
+        fix=False,
+        side="faster",
+    ),
+    Factor(
+        "graph-on-one-side",
+        "compiled-on-one-side",
+        "running a graph, which only the faster lane does",
+        TORCH_COMPILE,
+        frameworks=("keras", "tensorflow"),
+        sets={"eager": True},
+        fix=False,
+        worth=0.05,
+        side="faster",
+        needs=("not eager", "not on torch"),
     ),
     # For any lane, from outside.
+    Factor(
+        "no-logs",
+        "sync-every-step",
+        "converting the losses and metrics of every step for `fit`'s callbacks",
+        "compile(steps_per_execution=32): losses are converted once in so many steps",
+        frameworks=("keras",),
+        hook="no_logs",
+        fix=False,
+        worth=0.09,
+        needs=("one step an execution",),
+    ),
     Factor(
         "allocator",
         "allocator",
@@ -230,87 +251,16 @@ FACTORS: tuple[Factor, ...] = (
         worth=0.06,
         needs=("glibc",),
     ),
-    # For users' scripts, from outside.
     Factor(
-        "env-all-threads",
-        "thread-setting",
-        "the number of threads",
-        "OMP_NUM_THREADS and TF_NUM_INTRAOP_THREADS: as many as there are cores",
-        env={"OMP_NUM_THREADS": "{cores}", "MKL_NUM_THREADS": "{cores}", "TF_NUM_INTRAOP_THREADS": "{cores}"},
-        worth=0.3,
-        needs=("script", "few threads"),
+        "gpu-allocator",
+        "allocator",
+        "how the framework allocates GPU memory",
+        "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True; TF_GPU_ALLOCATOR=cuda_malloc_async",
+        env={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "TF_GPU_ALLOCATOR": "cuda_malloc_async"},
+        worth=0.05,
+        needs=("gpu",),
     ),
-    Factor(
-        "env-one-thread",
-        "thread-oversubscription",
-        "threads that get in each other's way",
-        "OMP_NUM_THREADS=1, or torch.set_num_threads(1)",
-        env={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"},
-        worth=0.12,
-        needs=("script", "several threads"),
-    ),
-    Factor(
-        "hook-no-callbacks",
-        "slow-callback",
-        "the callbacks given to fit()",
-        _CALLBACKS,
-        frameworks=("keras",),
-        hook="no_callbacks",
-        fix=False,
-        worth=0.3,
-        needs=("script",),
-    ),
-    Factor(
-        "hook-graph",
-        "dispatch-bound",
-        "dispatching operation by operation instead of running a graph",
-        "compile(run_eagerly=False)",
-        frameworks=("keras",),
-        hook="graph",
-        worth=0.5,
-        needs=("script", "eager"),
-    ),
-    Factor(
-        "hook-torch-compile",
-        "dispatch-bound",
-        "dispatching operation by operation instead of compiled code",
-        _TORCH_COMPILE,
-        frameworks=("torch",),
-        hook="torch_compile",
-        worth=0.3,
-        needs=("script", "not compiled"),
-    ),
-    Factor(
-        "hook-steps-per-execution",
-        "per-execution-overhead",
-        "the fixed cost of `fit` in every step",
-        _EXECUTION,
-        frameworks=("keras",),
-        hook="steps_per_execution=32",
-        worth=0.45,
-        needs=("script", "not eager", "not on torch", "one step an execution"),
-    ),
-    Factor(
-        "hook-jit",
-        "unfused-kernel",
-        "running kernel by kernel instead of fused by XLA",
-        "compile(jit_compile=True)",
-        frameworks=("keras",),
-        hook="jit",
-        worth=0.2,
-        needs=("script", "not eager", "not on torch", "no XLA"),
-    ),
-    Factor(
-        "hook-replay-data",
-        "input-bound",
-        "the input pipeline",
-        _BATCHES,
-        hook="replay_data=16",
-        fix=False,
-        worth=0.35,
-        needs=("script",),
-        findings=("no-prefetch", "per-sample-transform", "worker-startup"),
-    ),
+    *SCRIPT_FACTORS,
 )
 FACTOR = {factor.name: factor for factor in FACTORS}
 
@@ -324,5 +274,3 @@ SWEEP = Factor(
     worth=0.3,
 )
 """Not one changed lane but a line through both lanes' step times at several batch sizes."""
-
-Facts = Mapping[str, Any]

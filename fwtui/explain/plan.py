@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fwtui.analysis.results import Finding
-from fwtui.explain.factors import FACTORS, SWEEP, Factor, Value
+from fwtui.explain.factor import Factor, Value
+from fwtui.explain.factors import FACTORS, SWEEP
 from fwtui.explain.subjects import Setting, Subject, changed
 
 ONLY_ONE_HAS_IT = 0.9
@@ -22,7 +23,7 @@ class Candidate:
 
     factor: Factor
     lane: Subject
-    """The unchanged lane: the slower one of the pair."""
+    """The unchanged lane: the slower one of the pair, or the faster one where the factor is on its side."""
     changed: Subject
     worth: float
     """Share of the gap that it is expected to explain, 0 to 1."""
@@ -45,6 +46,8 @@ NEEDS: Mapping[str, Need] = {
     "no XLA": lambda lane, setting: not lane.facts.get("jit_compile"),
     "one step an execution": lambda lane, setting: (lane.facts.get("steps_per_execution") or 1) == 1,
     "not on torch": lambda lane, setting: lane.backend != "torch",
+    "not on jax": lambda lane, setting: lane.backend != "jax",
+    "not on tensorflow": lambda lane, setting: lane.backend != "tensorflow",
     "images": lambda lane, setting: (setting.workload or "").startswith(IMAGES),
     "gpu": lambda lane, setting: setting.gpu,
     "glibc": lambda lane, setting: sys.platform == "linux",
@@ -59,10 +62,10 @@ def _threads(lane: Subject) -> int:
 def candidates(
     slower: Subject, faster: Subject, findings: Sequence[Finding], setting: Setting
 ) -> tuple[Candidate, ...]:
-    """What to change about the slower lane, the most promising first.
+    """What to change about the lanes, the most promising first.
 
     Args:
-        slower: the lane to change.
+        slower: the lane to change, but for the few factors on the other side.
         faster: the lane that it is compared with: what only one of them has is suspected first.
         findings: the slower lane's.
         setting: what the experiments share.
@@ -72,6 +75,9 @@ def candidates(
         shares[finding.code] = max(shares.get(finding.code, 0.0), finding.share or FOUND)
     found = []
     for factor in FACTORS:
+        if factor.side == "faster":
+            found += _on_the_other_side(factor, slower, faster, setting)
+            continue
         if slower.framework not in factor.frameworks:
             continue
         if not all(NEEDS[need](slower, setting) for need in factor.needs):
@@ -84,6 +90,24 @@ def candidates(
             found.append(Candidate(factor, slower, new, _worth(factor, slower, faster, shares), _code(factor, faster)))
     found.sort(key=lambda candidate: -candidate.worth)
     return _without_twins(found)
+
+
+def _on_the_other_side(factor: Factor, slower: Subject, faster: Subject, setting: Setting) -> list[Candidate]:
+    """What the faster lane loses without something that the slower one does not have."""
+    name = (*factor.drops, *factor.sets)[0]
+    has_too = name in slower.options or (factor.drops and _offers(slower, name))
+    if faster.framework not in factor.frameworks or has_too or (factor.sets and slower.facts.get("compiled")):
+        return []
+    if not all(NEEDS[need](slower if factor.drops else faster, setting) for need in factor.needs):
+        return []
+    new = changed(faster, factor, setting)
+    worth = ONLY_ONE_HAS_IT if factor.drops else factor.worth
+    return [Candidate(factor, faster, new, worth, factor.code)] if new is not None else []
+
+
+def _offers(lane: Subject, option: str) -> bool:
+    """Whether a factor on the slower lane's own side tries that option."""
+    return any(option in factor.sets and lane.framework in factor.frameworks for factor in FACTORS)
 
 
 def _worth(factor: Factor, slower: Subject, faster: Subject, shares: Mapping[str, float]) -> float:
@@ -142,6 +166,8 @@ def _sized(lane: Subject, size: int, setting: Setting) -> Subject | None:
 
 def combined(one: Subject, first: Candidate, second: Candidate, setting: Setting) -> Subject | None:
     """The lane with both changes; None when they cannot go together."""
+    if _options(first) & _options(second) or {first.lane.name, second.lane.name} != {one.name}:
+        return None
     both: Subject | None = one
     for candidate in (first, second):
         if both is None:
@@ -150,3 +176,9 @@ def combined(one: Subject, first: Candidate, second: Candidate, setting: Setting
         values = {name: new.options[name] for name in candidate.factor.sets if name in new.options}
         both = changed(both, candidate.factor, setting, values)
     return both
+
+
+def _options(candidate: Candidate) -> set[str]:
+    """What a candidate changes about its lane, by name."""
+    factor = candidate.factor
+    return {*factor.sets, *factor.drops, *factor.env, *([factor.hook.partition("=")[0]] if factor.hook else ())}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fwtui.explain.factors import Factor, Value
+from fwtui.explain.factor import Factor, Value
 from fwtui.recording.run_folder import folder_name
 
 CHANGE_VARIABLE = "FWTUI_CHANGE"
@@ -102,8 +102,6 @@ def changed(
         values: other values for the options that the factor sets.
     """
     if factor.hook:
-        if lane.kind != "command":
-            return None
         told = [lane.env[CHANGE_VARIABLE]] if lane.env.get(CHANGE_VARIABLE) else []
         return _renamed(replace(lane, env={**lane.env, CHANGE_VARIABLE: ",".join([*told, factor.hook])}), factor)
     if factor.env:

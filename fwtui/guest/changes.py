@@ -84,6 +84,67 @@ def _no_callbacks(text: str, value: str) -> Arm:
     return arm
 
 
+def _no_logs(text: str, value: str) -> Arm:
+    """`fit` without converting the losses and metrics of every batch to Python numbers for its callbacks."""
+
+    def arm(module: Any) -> None:
+        def wrapper(original: Any) -> Any:
+            def on_train_batch_end(self: Any, batch: Any, logs: Any = None) -> Any:
+                _tell(text)
+                return original(self, batch, None)
+
+            return on_train_batch_end
+
+        agent.patch(module.CallbackList, "on_train_batch_end", wrapper)
+
+    return arm
+
+
+def _optimizer(text: str, value: str) -> Arm:
+    """A torch optimizer's other implementation: `fused` or `foreach`, where it has one."""
+
+    def arm(torch: Any) -> None:
+        def wrapper(original: Any) -> Any:
+            def __init__(self: Any, params: Any, defaults: Any) -> None:
+                if isinstance(defaults, dict) and value in defaults and not defaults[value]:
+                    others = {name: None for name in ("fused", "foreach") if name in defaults}
+                    defaults = {**defaults, **others, value: True}
+                    _tell(text)
+                original(self, params, defaults)
+
+            return __init__
+
+        agent.patch(torch.optim.Optimizer, "__init__", wrapper)
+
+    return arm
+
+
+def _loader(**settings: Any) -> Callable[[str, str], Arm]:
+    """Other arguments for DataLoaders that load in the training's own thread; a callable takes the change's value."""
+
+    def make(text: str, value: str) -> Arm:
+        def arm(torch: Any) -> None:
+            def wrapper(original: Any) -> Any:
+                signature = inspect.signature(original)
+
+                def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+                    bound = signature.bind(self, *args, **kwargs)
+                    whole = not isinstance(bound.arguments["dataset"], torch.utils.data.IterableDataset)
+                    if whole and not any(bound.arguments.get(name) for name in settings):
+                        for name, new in settings.items():
+                            bound.arguments[name] = new(value) if callable(new) else new
+                        _tell(text)
+                    original(*bound.args, **bound.kwargs)
+
+                return __init__
+
+            agent.patch(torch.utils.data.DataLoader, "__init__", wrapper)
+
+        return arm
+
+    return make
+
+
 def _torch_compile(text: str, value: str) -> Arm:
     """The first module with trainable parameters that is called in training goes through `torch.compile`."""
 
@@ -205,13 +266,44 @@ def _replay_tensorflow(text: str, value: str) -> Arm:
     return arm
 
 
+def _prefetch_tensorflow(text: str, value: str) -> Arm:
+    """A tf.data dataset that prepares its next elements while the current one is trained on."""
+
+    def arm(module: Any) -> None:
+        busy = [False]
+
+        def wrapper(original: Any) -> Any:
+            def __iter__(self: Any) -> Any:
+                if busy[0] or threading.get_ident() != agent.main_thread or not module.context.executing_eagerly():
+                    return original(self)
+                if "Prefetch" in type(self).__name__:
+                    return original(self)
+                busy[0] = True
+                try:
+                    _tell(text)
+                    return original(self.prefetch(-1))
+                finally:
+                    busy[0] = False
+
+            return __iter__
+
+        agent.patch(module.DatasetV2, "__iter__", wrapper)
+
+    return arm
+
+
 _TRAINER = "keras.src.trainers.trainer"
 CHANGES: Dict[str, Dict[str, Callable[[str, str], Arm]]] = {
     "steps_per_execution": {_TRAINER: _compile_setting("steps_per_execution", int)},
     "jit": {_TRAINER: _compile_setting("jit_compile", lambda value: True)},
     "graph": {_TRAINER: _compile_setting("run_eagerly", lambda value: False)},
     "no_callbacks": {"keras.src.callbacks.callback_list": _no_callbacks},
+    "no_logs": {"keras.src.callbacks.callback_list": _no_logs},
     "torch_compile": {"torch": _torch_compile},
+    "optimizer": {"torch": _optimizer},
+    "workers": {"torch": _loader(num_workers=int, persistent_workers=True)},
+    "pin_memory": {"torch": _loader(pin_memory=True)},
+    "prefetch": {"tensorflow.python.data.ops.dataset_ops": _prefetch_tensorflow},
     "replay_data": {
         "torch": _replay_torch,
         "tensorflow.python.data.ops.dataset_ops": _replay_tensorflow,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fwtui.analysis.comparison import alternative_words
-from fwtui.analysis.results import Cause, Pair
+from fwtui.analysis.results import Pair
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.view.frame import Frame, Gpu, LaneFrame
 from fwtui.view.units import NOT_KNOWN, show
@@ -230,45 +230,10 @@ def condition_lines(frame: Frame) -> list[str]:
     return lines
 
 
-def gap_lines(frame: Frame) -> list[str]:
-    """What each pair's gap is made of, and why a pair is undecided."""
-    lines = []
-    for pair in frame.comparison.pairs if frame.comparison else ():
-        if pair.reason:
-            lines.append(f"{pair.lane}: {pair.verdict}, {pair.reason}")
-        elif pair.verdict != "unfair" and pair.gap_ms is not None and pair.causes:
-            whole = _part(pair.gap_ms, None, pair.gap_ci95)
-            lines.append(f"{pair.lane}: {whole} a step: {'; '.join(_parts(pair))}")
-    return lines
-
-
-_LEAST_PART = 0.02
-"""Parts of a gap smaller than this share of its largest part are told together."""
-
-
-def _parts(pair: Pair) -> list[str]:
-    least = _LEAST_PART * max(abs(cause.ms) for cause in pair.causes)
-    large = [cause for cause in pair.causes if abs(cause.ms) >= least]
-    parts = [f"{_cause_name(cause)} {_part(cause.ms, cause.share_of_gap, cause.ci95)}" for cause in large]
-    rest = sum(cause.ms for cause in pair.causes if abs(cause.ms) < least)
-    return [*parts, f"the rest {_signed(rest)}"] if rest else parts
-
-
-def _cause_name(cause: Cause) -> str:
-    """`input-bound (data)`, `compute`: the finding that explains the part, and its phase."""
-    return cause.code if cause.phase in (None, cause.code) else f"{cause.code} ({cause.phase})"
-
-
-def _part(ms: float, share: float | None, interval: tuple[float, float] | None) -> str:
-    """`+2.10 ms [+1.95, +2.24], 71 %`"""
-    text = _signed(ms)
-    if interval is not None:
-        text += f" [{interval[0]:+.3g}, {interval[1]:+.3g}]".replace("-", "−")
-    return text if share is None else f"{text}, {show(share, 'share')}".replace(" -", " −")
-
-
-def _signed(ms: float) -> str:
-    return ("+" if ms >= 0 else "−") + show(abs(ms), "ms")
+def undecided_lines(frame: Frame) -> list[str]:
+    """Why a pair is not decided."""
+    pairs = frame.comparison.pairs if frame.comparison else ()
+    return [f"{pair.lane}: {pair.verdict}, {pair.reason}" for pair in pairs if pair.reason]
 
 
 def title(frame: Frame) -> str:

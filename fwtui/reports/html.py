@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fwtui import __version__
+from fwtui.analysis.cause_split import split
+from fwtui.analysis.explanation import Explanation
 from fwtui.recording.vocabulary import PHASES
 from fwtui.reports import chart_data, facts, json_report
 from fwtui.reports.explanation import table as explanation_table
@@ -150,7 +152,29 @@ def _explanation(frame: Frame) -> Iterator[str]:
     if frame.explanation is None:
         return
     heads, rows = explanation_table(frame.explanation)
-    yield _section("Proven by experiment", frame.explanation.sentence, f'<div class="card">{_table(heads, rows)}</div>')
+    yield _section(
+        "Why, by experiment",
+        frame.explanation.sentence,
+        f'{_causes(frame, frame.explanation)}<div class="card">{_table(heads, rows)}</div>{_again(frame.explanation)}',
+    )
+
+
+def _again(explanation: Explanation) -> str:
+    """The commands that make each experiment again."""
+    known = [(item.cause, item.command) for item in explanation.experiments if item.command]
+    if explanation.together is not None and explanation.together.command:
+        known.append((f"{explanation.slower}, {explanation.together.changed}", explanation.together.command))
+    rows = "".join(f"<p>{escape(cause)}<br><code>{escape(command)}</code></p>" for cause, command in known)
+    return f'<br><div class="card"><h3>Again, each in one command</h3>{rows}</div>' if rows else ""
+
+
+def _causes(frame: Frame, explanation: Explanation) -> str:
+    """The chart of the gap by cause, once a cause is proven."""
+    pairs = frame.comparison.pairs if frame.comparison else ()
+    for number, pair in enumerate(pairs):
+        if pair.lane in (explanation.slower, explanation.faster) and split(explanation):
+            return f'<div class="card chart" data-chart="causes" data-pair="{number}"></div><br>'
+    return ""
 
 
 def _series(frame: Frame) -> str:

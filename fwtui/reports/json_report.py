@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fwtui import __version__
+from fwtui.analysis.cause_split import UNEXPLAINED, split
 from fwtui.analysis.explanation import Explanation
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.reports.schema import LANE_STATUSES, SCHEMA_VERSION
@@ -47,36 +48,35 @@ def report(frame: Frame) -> dict[str, Any]:
     for pair in (value["comparison"] or {}).get("pairs", ()):
         if pair["verdict"] == "unfair":  # a figure of unequal work must not be taken for one
             pair.update(ratio=None, ci95=None, gap_ms=None, gap_ci95=None, causes=[])
-    if frame.explanation is not None and value["comparison"]:
-        for pair in value["comparison"]["pairs"]:
-            pair["causes"] += _tested_causes(pair["lane"], frame.explanation)
+        pair["by_phase"] = pair["causes"]
+        tested = _by_experiment(pair, frame.explanation) if frame.explanation is not None else []
+        pair["causes"] = tested or pair["causes"]
     return value
 
 
-def _tested_causes(lane: str, explanation: Explanation) -> list[dict[str, Any]]:
-    """The causes that experiments measured, beside the parts by phase; `how` tells them apart."""
+def _by_experiment(pair: dict[str, Any], explanation: Explanation) -> list[dict[str, Any]]:
+    """The parts of a gap that experiments proved, and the rest; they sum to the pair's gap as the phases do."""
+    lane = pair["lane"]
     if lane not in (explanation.slower, explanation.faster) or lane == explanation.baseline:
         return []
-    sign = 1 if lane == explanation.slower else -1
-    causes = []
-    for item in explanation.experiments:
-        if item.effect_ms is None:
-            continue
-        interval = item.effect_ms.ci95
-        causes.append(
-            {
-                "code": item.code,
-                "ms": sign * item.effect_ms.value,
-                "share_of_gap": item.share_of_gap.value if item.share_of_gap else None,
-                "ci95": interval and sorted(sign * bound for bound in interval),
-                "how": "experiment",
-                "verdict": item.verdict,
-                "cause": item.cause,
-                "change": item.change,
-                "run": item.run,
-                "command": item.command,
-            }
-        )
+    sign, gap = (1 if lane == explanation.slower else -1), pair["gap_ms"]
+    causes: list[dict[str, Any]] = []
+    for part in split(explanation):
+        ms = sign * part.ms.value
+        if part.code == UNEXPLAINED and gap is not None:
+            ms = gap - sum(cause["ms"] for cause in causes)
+        cause: dict[str, Any] = {
+            "code": part.code,
+            "ms": ms,
+            "share_of_gap": ms / gap if gap else part.share,
+            "ci95": part.ms.ci95 and sorted(sign * bound for bound in part.ms.ci95),
+            "how": "experiment",
+            "cause": part.cause,
+        }
+        if part.experiment is not None:
+            item = part.experiment
+            cause.update(verdict=item.verdict, change=item.change, run=item.run, command=item.command)
+        causes.append(cause)
     return causes
 
 

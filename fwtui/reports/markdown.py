@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fwtui.reports import explanation, facts
+from fwtui.reports import explanation, facts, waterfall
 from fwtui.reports.facts import Row
+from fwtui.reports.waterfall import Waterfall
 from fwtui.view.frame import Frame
 from fwtui.view.units import show
 
@@ -21,7 +22,8 @@ def report(frame: Frame) -> str:
         _table("mean step", heads, facts.phase_rows(frame)),
         _table("same work?", heads, facts.parity_rows(frame)),
         _list("Unfair, because", facts.unfair_lines(frame)),
-        _list("The gap", facts.gap_lines(frame)),
+        _list("Not decided", facts.undecided_lines(frame)),
+        *(_waterfall("The gap by phase", gap) for gap in waterfall.by_phase(frame)),
         _explanation(frame),
         _list("Note", facts.condition_lines(frame)),
         _findings(frame),
@@ -49,6 +51,13 @@ def _list(heading: str, lines: Sequence[str]) -> str:
     return "\n".join([f"**{heading}**", "", *(f"- {_safe(line)}" for line in lines)]) if lines else ""
 
 
+def _waterfall(heading: str, gap: Waterfall) -> str:
+    lines = ["| part | ms | of the gap | |", "| --- | --- | --- | --- |"]
+    for *cells, picture in waterfall.rows(gap):
+        lines.append(f"| {' | '.join(map(_safe, cells))} | `{picture.replace(' ', '·')}` |")
+    return "\n".join([f"**{heading}: {_safe(gap.title)}**", "", *lines])
+
+
 def _explanation(frame: Frame) -> str:
     """The experiments as a table, and the commands that make them again."""
     if frame.explanation is None:
@@ -57,9 +66,15 @@ def _explanation(frame: Frame) -> str:
     lines = [heads, ["---"] * len(heads), *([_safe(cell) for cell in row] for row in rows)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     again = [f"- {_safe(item.cause)}: `{item.command}`" for item in frame.explanation.experiments if item.command]
-    return "\n\n".join(
-        part for part in ("**Why, by experiment**", _safe(frame.explanation.sentence), table, "\n".join(again)) if part
+    gap = waterfall.by_cause(frame.explanation)
+    parts = (
+        "**Why, by experiment**",
+        _safe(frame.explanation.sentence),
+        _waterfall("The gap by cause", gap) if gap else "",
+        table,
+        "\n".join(again),
     )
+    return "\n\n".join(part for part in parts if part)
 
 
 def _findings(frame: Frame) -> str:

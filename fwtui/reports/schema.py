@@ -74,7 +74,8 @@ LANE = _object(
     ranks=_nullable(_list({"type": "object"})),
 )
 CAUSE = _object(code=TEXT, ms=NUMBER, share_of_gap=_or_null("number"), ci95=INTERVAL)
-# A pair of verdict `unfair` has no figures: ratio, ci95 and gap_ms are null and causes is empty.
+# A pair of verdict `unfair` has no figures: ratio, ci95 and gap_ms are null and by_phase is empty.
+# `causes` sums to the gap: by what experiments proved where there are any, else by phase; `by_phase` is always that.
 PAIR = _object(
     lane=TEXT,
     ratio=_or_null("number"),
@@ -82,6 +83,7 @@ PAIR = _object(
     verdict={"enum": list(VERDICTS)},
     gap_ms=_or_null("number"),
     causes=_list(CAUSE),
+    by_phase=_list(CAUSE),
 )
 COMPARISON = _object(
     baseline=TEXT,

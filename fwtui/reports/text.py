@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from fwtui.analysis.results import Finding
-from fwtui.reports import explanation, facts
+from fwtui.reports import explanation, facts, waterfall
 from fwtui.reports.facts import Row
 from fwtui.view.frame import ENDED_STATES, Frame, LaneFrame
 from fwtui.view.units import show
@@ -43,11 +43,13 @@ def summary(frame: Frame) -> str:
     sections = [[facts.title(frame), *_filled(frame.headline)], *_tables(frame)]
     for heading, lines in (
         ("unfair, because", facts.unfair_lines(frame)),
-        ("the gap", facts.gap_lines(frame)),
+        ("not decided", facts.undecided_lines(frame)),
         ("note", facts.condition_lines(frame)),
     ):
         if lines:
             sections.append([heading, *(line for text in lines for line in _filled(text, "  ", "    "))])
+    for gap in waterfall.by_phase(frame):
+        sections.append(["the gap by phase: " + gap.title, *waterfall.lines(gap)])
     if frame.explanation:
         sections.append(["why, by experiment", *explanation.lines(frame.explanation)])
     findings = list(_findings(frame.lanes))

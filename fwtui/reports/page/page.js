@@ -186,11 +186,11 @@ function phasesChart(card) {
   }
 }
 
-/* The gap between a lane and the baseline as a waterfall: each part with its interval. */
-function gapChart(card, pair) {
-  const largest = Math.max(...pair.causes.map((part) => Math.abs(part.ms))), small = (part) => Math.abs(part.ms) < largest / 100;
-  const parts = pair.causes.filter((part) => part.how !== "experiment" && !small(part));
-  const rest = pair.causes.filter((part) => part.how !== "experiment" && small(part));
+/* The gap between a lane and the baseline as a waterfall, by phase or by cause: each part with its interval. */
+function gapChart(card, pair, all) {
+  const largest = Math.max(...all.map((part) => Math.abs(part.ms))), small = (part) => Math.abs(part.ms) < largest / 100;
+  const parts = all.filter((part) => !small(part));
+  const rest = all.filter(small);
   if (rest.length) parts.push({ code: "the rest", ms: rest.reduce((sum, part) => sum + part.ms, 0), ci95: null, share_of_gap: null, covers: rest.map((part) => part.code) });
   const W = 1060, L = 250, R = 130, height = 22, H = (parts.length + 1) * (height + 8) + 26;
   const svg = node("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `the gap of ${pair.lane} by part` }, card);
@@ -205,7 +205,8 @@ function gapChart(card, pair) {
   }
   const label = tip(card);
   [...parts.map((part, i) => [part, ...ends[i]]), [null, 0, at]].forEach(([part, from, to], row) => {
-    const y = row * (height + 8) + 2, name = part ? part.code : "the gap";
+    const y = row * (height + 8) + 2, whole = part ? part.cause ?? part.code : "the gap";
+    const name = whole.length > 38 ? whole.slice(0, 37) + "…" : whole;
     node("text", { x: L - 12, y: y + 15, "text-anchor": "end", class: part ? "" : "strong" }, svg, name);
     const fill = part ? `var(--${part.phase && run.phases[part.phase] ? part.phase : part.code}, var(--faint))` : "var(--ink)";
     const rect = node("rect", { x: Math.min(x(from), x(to)), y, width: Math.max(1.5, Math.abs(x(to) - x(from))), height, fill, rx: 2, opacity: part ? 1 : 0.8 }, svg);
@@ -215,7 +216,7 @@ function gapChart(card, pair) {
     if (part && part.share_of_gap !== null) node("text", { x: W - 2, y: y + 15, "text-anchor": "end" }, svg, percent(part.share_of_gap));
     rect.onpointermove = (event) => {
       const box = card.getBoundingClientRect();
-      const lines = [[`${name}: ${to - from >= 0 ? "+" : "−"}${ms(Math.abs(to - from))} a step`, true]];
+      const lines = [[`${whole}: ${to - from >= 0 ? "+" : "−"}${ms(Math.abs(to - from))} a step`, true]];
       if (interval) lines.push([`95 % interval ${digits(interval[0])} to ${digits(interval[1])} ms`, false]);
       if (part && part.covers && part.covers.length) lines.push([`covers ${part.covers.join(", ")}`, false]);
       label.show(event.clientX - box.left, event.clientY - box.top, lines);
@@ -250,7 +251,10 @@ for (const card of document.querySelectorAll("[data-chart]")) {
   const kind = card.dataset.chart;
   if (kind === "steps") stepsChart(card);
   else if (kind === "phases") phasesChart(card);
-  else if (kind === "gap") gapChart(card, run.comparison.pairs[Number(card.dataset.pair)]);
+  else if (kind === "gap" || kind === "causes") {
+    const pair = run.comparison.pairs[Number(card.dataset.pair)];
+    gapChart(card, pair, kind === "gap" ? pair.by_phase : pair.causes);
+  }
   else if (kind === "loss") smallChart(card, "loss", "loss", digits);
   else if (kind === "cpu") smallChart(card, "CPU, cores", "cpu", digits);
   else if (kind === "memory") smallChart(card, "memory, GiB", "memory", digits);
