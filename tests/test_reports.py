@@ -314,8 +314,8 @@ class TestMarkdown:
     def test_tables_have_the_same_cells_in_each_row(self, opened: Any) -> None:
         _, _, frame = opened
         lanes, *gaps = markdown.report(frame).split("**The gap by phase")
-        for text, cells in ((lanes, len(frame.lanes) + 1), *((gap, 4) for gap in gaps)):
-            tables = [line for line in text.splitlines() if line.startswith("|")]
+        for part, cells in ((lanes, len(frame.lanes) + 1), *((gap, 4) for gap in gaps)):
+            tables = [line for line in part.splitlines() if line.startswith("|")]
             assert {line.replace(r"\|", "").count("|") for line in tables} == {cells + 1}
 
     def test_a_programs_words_are_no_markup(self) -> None:

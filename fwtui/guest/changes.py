@@ -274,7 +274,7 @@ def _prefetch_tensorflow(text: str, value: str) -> Arm:
 
         def wrapper(original: Any) -> Any:
             def __iter__(self: Any) -> Any:
-                if busy[0] or threading.get_ident() != agent.main_thread or not module.context.executing_eagerly():
+                if busy[0] or trainer.elsewhere() or not module.context.executing_eagerly():
                     return original(self)
                 if "Prefetch" in type(self).__name__:
                     return original(self)
