@@ -36,7 +36,7 @@ FWTUI = f"env PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)} 
 def stream(folder: RunFolder, have: dict[str, int] | None = None, ends: bool = True) -> bytes:
     """A run's folder as one stream."""
     out = io.BytesIO()
-    sender = Sender(folder, FrameWriter(out), have or {}, lambda: liveness.is_live(folder.read_manifest()))
+    sender = Sender(folder, FrameWriter(out), have or {}, lambda: liveness.is_live(folder.read_manifest(), folder))
     sender.send_new()
     if ends:
         sender.end()

@@ -17,6 +17,7 @@ import scenarios
 from fwtui.cli import COMMANDS, main
 from fwtui.commands.completion import SHELLS, script
 from fwtui.commands.runs import keep, thin_out
+from fwtui.recording.host import describe_process
 from fwtui.recording.run_folder import RunFolder, list_runs
 from fwtui.view import liveness
 from fwtui.view.clock import Clock
@@ -90,15 +91,41 @@ def test_a_restart_of_the_machine_is_told_apart_from_a_dead_recorder(runs: Path)
     assert (frame.status, frame.live) == ("lost", False)
     assert "the recorder died" in str(frame.notice)
     assert {lane.state for lane in frame.lanes} == {"lost"}
-    change(folder, recorder={"pid": os.getpid(), "create_time": psutil.boot_time() - 1000})
+    before = {**describe_process(), "create_time": psutil.Process().create_time(), "host": "another-boot time:[1]"}
+    change(folder, recorder={**before, "pids": "another-boot time:[1] pid:[1]"})  # a process of its id exists again
+    assert "restarted" in str(Session(folder).frame().notice)
+    change(folder, recorder={"pid": os.getpid(), "create_time": psutil.boot_time() - 1000})  # of an older version
     assert "restarted" in str(Session(folder).frame().notice)
 
 
-def test_a_run_that_never_began_is_lost_after_a_minute_and_after_a_restart() -> None:
+def test_a_process_of_the_same_id_is_not_the_recorder_and_a_set_clock_changes_nothing(runs: Path) -> None:
+    folder = next(run for run in list_runs(runs) if run.id.endswith("lost"))
+    here = describe_process()
+    change(folder, recorder={**here, "create_time": time.time() - 5000})  # the clock was set meanwhile
+    assert Session(folder).live
+    change(folder, recorder={**here, "create_time": time.time(), "start_ticks": here["start_ticks"] - 1})
+    assert "the recorder died" in str(Session(folder).frame().notice)
+
+
+def test_a_run_of_another_machine_on_a_shared_disk_lives_while_it_is_written(runs: Path) -> None:
+    folder = next(run for run in list_runs(runs) if run.id.endswith("lost"))
+    there = {**describe_process(), "host": "other time:[1]", "pids": "other", "hostname": "node7", "create_time": 1.0}
+    clock = {**folder.read_manifest()["clock"], "unix_ns": time.time_ns() - 20 * 10**9}
+    change(folder, recorder={**there, "pid": scenarios.NO_PID}, clock=clock)
+    session = Session(folder)
+    assert session.live
+    assert 20 <= (session.newest_ns - session.start_ns) / 1e9 < 40  # by both clocks: it began 20 s ago
+    for path in (folder.samples_path, folder.manifest_path):
+        os.utime(path, (time.time() - 1000, time.time() - 1000))
+    assert "the recorder on node7 stopped writing" in str(Session(folder).frame().notice)
+
+
+def test_a_run_that_never_began_is_lost_after_a_minute_and_after_a_restart(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
     manifest = {"status": "starting", "recorder": None, "clock": {"monotonic_ns": 10**18, "unix_ns": time.time_ns()}}
-    assert liveness.is_live(manifest)
+    assert liveness.is_live(manifest, folder)
     manifest["clock"] = {"monotonic_ns": 10**18, "unix_ns": time.time_ns() - 100 * 10**9}
-    assert liveness.status_of(manifest) == "lost"
+    assert liveness.status_of(manifest, folder) == "lost"
     assert "never started" in liveness.why_lost(manifest)
 
 

@@ -327,14 +327,9 @@ def _is_over(folder: RunFolder, limit_s: float) -> bool:
 
 
 def _lives(recorder: dict[str, Any]) -> bool:
-    import psutil
+    from fwtui.view.liveness import same_process
 
-    try:
-        process = psutil.Process(recorder["pid"])
-        same = abs(process.create_time() - recorder.get("create_time", process.create_time())) < 1
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
+    return same_process(int(recorder["pid"]), recorder.get("create_time"), recorder.get("start_ticks"))
 
 
 def _conclude(folder: RunFolder, arguments: argparse.Namespace, printer: follow.Printer, interrupted: bool) -> int:

@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     writer = FrameWriter(out)
     answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
     try:
-        sender = Sender(folder, writer, have, lambda: liveness.is_live(folder.read_manifest()))
+        sender = Sender(folder, writer, have, lambda: liveness.is_live(folder.read_manifest(), folder))
         if not arguments.once:
             threading.Thread(target=_take_requests, args=(folder, answers), daemon=True).start()
         while sender.send_new() and not arguments.once:

@@ -24,7 +24,7 @@ from fwtui.recorder.sampler import Sampler
 from fwtui.recorder.schedules import IDLE_S, SCHEDULES, all_cores
 from fwtui.recorder.stacks import Stacks
 from fwtui.recorder.time_limit import TimeLimit
-from fwtui.recording.host import host_identity
+from fwtui.recording.host import describe_process
 from fwtui.recording.run_folder import RunFolder
 
 STOPPED_BY_USER = "stopped by the user"
@@ -87,11 +87,7 @@ class Run:
         Raises:
             OSError: the run folder cannot be written at the start.
         """
-        self.manifest["recorder"] = {
-            "pid": os.getpid(),
-            "create_time": psutil.Process().create_time(),
-            "host": host_identity(),
-        }
+        self.manifest["recorder"] = {**describe_process(), "create_time": psutil.Process().create_time()}
         self.manifest["status"] = "running"
         sampler: Sampler | None = None
         server: ControlServer | None = None

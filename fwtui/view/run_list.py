@@ -53,7 +53,7 @@ def line_of(run: RunFolder) -> RunLine:
         manifest = run.read_manifest()
     except RunFolderError as error:
         return RunLine(run, "broken", False, (), size, None, str(error))
-    status = liveness.status_of(manifest)
+    status = liveness.status_of(manifest, run)
     live = status in liveness.OPEN_STATUSES
     lanes = tuple((str(lane.get("name")), _lane_status(lane, live)) for lane in manifest["lanes"])
     return RunLine(run, status, live, lanes, size, _age_s(manifest))
@@ -85,7 +85,7 @@ def newest_live(runs: list[RunFolder]) -> RunFolder | None:
     """The newest run whose lanes still train."""
     for run in runs:
         with suppress(RunFolderError):
-            if liveness.is_live(run.read_manifest()):
+            if liveness.is_live(run.read_manifest(), run):
                 return run
     return None
 

@@ -61,14 +61,14 @@ class Session:
     def __init__(
         self,
         folder: RunFolder,
-        now_ns: Callable[[], int] = time.perf_counter_ns,
-        recorder_lives: Callable[[Mapping[str, Any]], bool] = liveness.recorder_lives,
+        now_ns: Callable[[], int] | None = None,
+        recorder_lives: Callable[[Mapping[str, Any]], bool] | None = None,
         patience_s: float | None = None,
     ) -> None:
         self.folder = folder
-        self._now_ns = now_ns
-        self._recorder_lives = recorder_lives
         self.manifest: dict[str, Any] = folder.read_manifest()
+        self._now_ns = now_ns or liveness.run_clock(self.manifest)
+        self._recorder_lives = recorder_lives or (lambda manifest: liveness.recorder_lives(manifest, folder))
         self.samples = Samples(folder)
         self.explanation = ExplanationFile(folder)
         self.logs: list[LaneLog] = []
