@@ -6,9 +6,11 @@ Exit codes: 0 all lanes finished; 1 a lane failed; 2 usage; 3 slower, or 5 undec
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import importlib
+import io
 import os
 import shutil
 import sys
@@ -55,6 +57,7 @@ commands:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
+    _let_no_letter_fail()
     try:
         return _dispatch(list(sys.argv[1:] if argv is None else argv))
     except (UsageError, RunFolderError) as error:
@@ -66,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _complain("the disk is full: make room, or choose another disk with --run-dir")
+            return _complain("the disk is full: make room, or write to another disk")
         return _complain(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
 
 
@@ -87,6 +90,21 @@ def _dispatch(argv: list[str]) -> int:
     code: int = command.main(parser.parse(argv[1:] if name == first else argv))
     sys.stdout.flush()
     return code
+
+
+def _let_no_letter_fail() -> None:
+    """Where the locale is not UTF-8, write what it lacks in ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
+            codecs.register_error("fwtui", _nearest_letters)
+            stream.reconfigure(errors="fwtui")
+
+
+def _nearest_letters(error: UnicodeError) -> tuple[str, int]:
+    from fwtui.view.letters import to_ascii
+
+    assert isinstance(error, UnicodeEncodeError)
+    return to_ascii(error.object[error.start : error.end]), error.end
 
 
 def _check_target(word: str) -> None:

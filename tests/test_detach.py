@@ -132,6 +132,19 @@ def test_a_run_outlives_its_terminal_its_viewers_and_tells_when_its_recorder_is_
     wait_for(lambda: not terminals.left())
 
 
+def test_a_screen_that_is_ended_leaves_its_lanes_unless_told_otherwise(terminals: Terminals) -> None:
+    terminals.open("first", "a=train.py b=train.py")
+    folder = list_runs(terminals.runs)[0]
+    for name, arguments, ends in (("first", "", False), ("second", "attach --on-quit stop", True)):
+        if arguments:
+            terminals.open(name, arguments)
+        viewer = terminals.pid(name)
+        os.kill(viewer, signal.SIGTERM)
+        wait_for(lambda pid=viewer: gone(pid))
+        manifest = folder.read_manifest()
+        assert (manifest["status"] == "interrupted") is ends
+
+
 def test_what_q_does_can_be_told_before(terminals: Terminals) -> None:
     terminals.open("only", "a=train.py b=train.py --on-quit stop")
     folder = list_runs(terminals.runs)[0]

@@ -62,6 +62,7 @@ def test_the_list_tells_status_lanes_verdict_size_and_age(runs: Path, capsys: py
     assert "keras takes 1.99x" in out
     assert "KiB" in out
     assert "d ago" in out
+    assert "3 runs, " in out
     assert main(["runs"]) == 0  # with the verdicts kept
     assert capsys.readouterr().out == out
 
@@ -143,9 +144,51 @@ def test_completion_in_a_real_shell(runs: Path) -> None:
         + "COMP_WORDS=(fwtui attach 2025); COMP_CWORD=2; _fwtui; printf '%s\\n' \"${COMPREPLY[@]}\"\n"
         + "COMP_WORDS=(fwtui runs --ke); COMP_CWORD=2; _fwtui; printf '%s\\n' \"${COMPREPLY[@]}\"\n"
         + "COMP_WORDS=(fwtui at); COMP_CWORD=1; _fwtui; printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+        + "COMP_WORDS=(fwtui report --format h); COMP_CWORD=3; _fwtui; printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+        + "COMP_WORDS=(fwtui --sched); COMP_CWORD=1; _fwtui; printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+        + "COMP_WORDS=(fwtui runs ''); COMP_CWORD=2; _fwtui; printf '%s\\n' \"${COMPREPLY[@]}\"\n"
     )
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == [*(run.id for run in list_runs(runs)), "--keep", "attach"]
+    assert done.stdout.split() == [
+        *(run.id for run in list_runs(runs)),
+        "--keep",
+        "attach",
+        "html",
+        "--schedule",
+        "list",
+        "rm",
+    ]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", True), ("", True), (EOFError, True), ("y", False)])
+def test_of_a_part_of_a_name_a_person_is_asked(
+    answer: Any, left: bool, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(question: str) -> str:
+        assert "2025-11-20T10-00-00-over" in question
+        if answer is EOFError:
+            raise EOFError
+        return str(answer)
+
+    monkeypatch.setattr("builtins.input", ask)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    assert main(["runs", "rm", "over"]) == 0
+    assert ("2025-11-20T10-00-00-over" in [run.id for run in list_runs(runs)]) is left
+    assert main(["runs", "rm", "2025-11-22T10-00-00-lost"]) == 0  # the whole name is a clear word
+    assert "removed 2025-11-22" in capsys.readouterr().out
+
+
+def test_a_terminal_without_utf_8_gets_the_nearest_letters(runs: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for command in (["runs"], ["report", "over"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "fwtui", *command], capture_output=True, env=environment, check=True
+        )
+        assert b"keras takes 1.99x" in done.stdout
+        assert done.stderr == b""
+    command = [sys.executable, "-m", "fwtui", "report", "over", "--format", "html"]
+    page = subprocess.run(command, capture_output=True, env=environment, check=True).stdout
+    assert "▲" in page.decode("utf-8")  # as the page itself says
 
 
 class TestClock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import math
 import os
@@ -57,6 +58,7 @@ def one_of(kind: str, *choices: str) -> type[str]:
             )
         return text
 
+    parse.choices = choices  # type: ignore[attr-defined] # the shell's completion offers them
     return parse  # type: ignore[return-value]
 
 
@@ -84,6 +86,14 @@ def positive_seconds(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number of seconds above 0")
     return value
+
+
+def seconds_from_zero(text: str) -> float:
+    """An argument type: a number of seconds, 0 or more."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} must be a number of seconds from 0 up")
 
 
 def add_run_dir(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fwtui.commands import attach, follow, report, screen_options
-from fwtui.commands.parser import add_run_dir, runs_dir
+from fwtui.commands.parser import add_run_dir, runs_dir, seconds_from_zero
 
 if TYPE_CHECKING:
     from fwtui.recording.run_folder import RunFolder
@@ -30,7 +30,9 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", type=speed, default=1.0, metavar="X", help=f"times its own pace, {SLOWEST:g} to {FASTEST:g} (1)"
     )
-    parser.add_argument("--at", type=float, default=0.0, metavar="S", help="begin so many seconds after its start")
+    parser.add_argument(
+        "--at", type=seconds_from_zero, default=0.0, metavar="S", help="begin so many seconds after its start"
+    )
     parser.add_argument("--headless", action="store_true", help="text instead of the screen")
     screen_options.add_arguments(parser)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 from fwtui.commands.parser import UsageError, add_run_dir, one_of, runs_dir
+from fwtui.view.units import show as show_unit
 
 if TYPE_CHECKING:
     from fwtui.view.session import Session
@@ -49,6 +52,8 @@ def main(arguments: argparse.Namespace) -> int:
                 write(session, arguments.format, file, bar.show)
             bar.end()
         elif not binary:
+            if arguments.format != "text" and isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8")  # a file's encoding is no matter of the terminal's
             write(session, arguments.format, sys.stdout)
         elif sys.stdout.isatty():
             raise UsageError(f"a {arguments.format} is bytes: name a file with -o FILE")
@@ -69,21 +74,19 @@ class Bar:
     def __init__(self, name: str) -> None:
         self._name = name
         self._shown = False
-        self._next_s = time.monotonic() + 0.5
+        self._began_s = time.monotonic()
+        self._next_s = self._began_s + 0.5
 
     def show(self, share: float) -> None:
         """Draw how much is done, ten times a second at most."""
-        if time.monotonic() < self._next_s or not sys.stderr.isatty():
+        now = time.monotonic()
+        if now < self._next_s or not sys.stderr.isatty():
             return
-        self._next_s = time.monotonic() + 0.1
-        width = 30
-        done = round(width * share)
-        print(
-            f"\r\x1b[K{self._name}  {'━' * done}{'╌' * (width - done)} {share:4.0%}",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
+        self._next_s = now + 0.1
+        done = round(_BAR_WIDTH * share)
+        left = f", {show_unit((now - self._began_s) * (1 / share - 1), 's')} left" if share > 0.01 else ""
+        drawn = f"{self._name}  {'━' * done}{'╌' * (_BAR_WIDTH - done)} {share:4.0%}{left}"
+        print(f"\r\x1b[K{drawn[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
         self._shown = True
 
     def end(self) -> None:

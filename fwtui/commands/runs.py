@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N|DAYSd",
         help="remove all but the newest N, or those older: --keep 20, --keep 30d",
     )
+    parser.add_argument("-y", "--yes", action="store_true", help="with rm: remove without a question")
     parser.add_argument("--names", action="store_true", help="the names only, a line each")
     add_run_dir(parser)
 
@@ -46,7 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.action == "rm":
         if not arguments.runs:
             raise UsageError("say which run to remove: fwtui runs rm RUN (`fwtui runs` lists them)")
-        return _remove_named(directory, arguments.runs)
+        return _remove_named(directory, arguments.runs, arguments.yes)
     if arguments.runs:
         raise UsageError(f"fwtui runs has no argument {arguments.runs[0]!r}: see `fwtui runs --help`")
     if arguments.keep:
@@ -66,10 +67,11 @@ def _list(directory: Path) -> None:
     if not lines:
         print(f"there is no run in {directory} yet: start one with `fwtui run`")
         return
-    width = max(60, shutil.get_terminal_size((100, 24)).columns)
+    width = max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else sys.maxsize
     for line in lines:
         for row in _rows(line, width):
             print(row, flush=True)
+    print(f"\n{len(lines)} run{'s' * (len(lines) > 1)}, {_size(lines)} in {directory}")
 
 
 def _rows(line: RunLine, width: int) -> list[str]:
@@ -82,8 +84,14 @@ def _rows(line: RunLine, width: int) -> list[str]:
     if line.problem:
         return [head, f"    {line.problem}"]
     lanes = ", ".join(name if status == line.status else f"{name} {status}" for name, status in line.lanes)
-    told = "  ·  ".join(part for part in (lanes, verdict(line)) if part)
-    return [head, f"    {told}"[:width]]
+    told = "    " + "  ·  ".join(part for part in (lanes, verdict(line)) if part)
+    return [head, told if len(told) <= width else told[: width - 1] + "…"]
+
+
+def _size(lines: list[RunLine]) -> str:
+    from fwtui.view.units import show
+
+    return show(sum(line.size_bytes for line in lines), "bytes")
 
 
 def age(seconds: float | None) -> str:
@@ -96,7 +104,8 @@ def age(seconds: float | None) -> str:
     return f"{seconds:.0f} s ago"
 
 
-def _remove_named(directory: Path, names: list[str]) -> int:
+def _remove_named(directory: Path, names: list[str], sure: bool) -> int:
+    """Remove runs by name; of a name that was not given whole, a person at a terminal is asked."""
     from fwtui.view.run_list import line_of
 
     try:
@@ -104,14 +113,28 @@ def _remove_named(directory: Path, names: list[str]) -> int:
     except RunFolderError as error:
         raise UsageError(str(error)) from None
     code = 0
+    sure = sure or not sys.stdin.isatty()
     for run in {run.path: run for run in runs}.values():
-        if line_of(run).live:
+        line = line_of(run)
+        if line.live:
             print(f"fwtui: {run.id} goes on: stop it first (fwtui attach {run.id}, then q)", file=sys.stderr)
             code = 1
+            continue
+        whole = run.id in (Path(name).name for name in names)
+        if not sure and not whole and not _agreed(f"remove {run.id} ({_size([line])})? [y/N] "):
+            print(f"kept {run.id}")
             continue
         remove(run)
         print(f"removed {run.id}")
     return code
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 def remove(run: RunFolder) -> None:

@@ -62,13 +62,13 @@ def _sections(session: Session, frame: Frame) -> Iterator[str]:
         "Step times",
         "Mean of the steps in each slot, in a band that holds nine steps in ten; all lanes on one scale. "
         "▲ is a stalled step. The strips below say when a lane started, warmed up, trained and evaluated.",
-        '<div class="card chart" data-chart="steps"></div>',
+        '<div class="card chart wide" data-chart="steps"></div>',
     )
     if any(lane.typical_ms for lane in frame.lanes):
         yield _section(
             "Where a step's time goes",
             "The typical step of each lane by phase, on one scale, and the mean stalled step where there was one.",
-            '<div class="card chart" data-chart="phases"></div>',
+            '<div class="card chart wide" data-chart="phases"></div>',
         )
     yield from _gaps(frame)
     yield from _findings(frame)
@@ -129,7 +129,9 @@ def _gaps(frame: Frame) -> Iterator[str]:
             "part of it; the whiskers are 95 % intervals. The parts sum to the gap."
         )
         yield _section(
-            f"The gap: {pair.lane}", meaning, f'<div class="card chart" data-chart="gap" data-pair="{number}"></div>'
+            f"The gap: {pair.lane}",
+            meaning,
+            f'<div class="card chart wide" data-chart="gap" data-pair="{number}"></div>',
         )
 
 

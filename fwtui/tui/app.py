@@ -36,7 +36,9 @@ class FwtuiApp(ViewApp):
 
     def on_mount(self) -> None:
         with suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            loop.add_signal_handler(signal.SIGTERM, self._terminate)
 
     def _hang_up(self) -> None:
         """The terminal is gone: leave the run to itself. What cannot be written to it any more is not waited for."""
@@ -44,6 +46,11 @@ class FwtuiApp(ViewApp):
         end.daemon = True
         end.start()
         self.exit("detached")
+
+    def _terminate(self) -> None:
+        """Somebody ended the screen; as with `q`, except that nobody can be asked: then the lanes train on."""
+        answer = "stopped" if self.on_quit == "stop" else "detached"
+        self._leave(answer if self.frame.live else "left", "fwtui was ended by SIGTERM")
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         for command in self.config.commands:

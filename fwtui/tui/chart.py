@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from fwtui.tui.cells import Canvas
-from fwtui.tui.theme import BLOCKS, PAPERS, cell
+from fwtui.tui.theme import PAPERS, cell
 from fwtui.view.frame import (
     COLUMN_EVALUATION,
     COLUMN_STARTUP,
@@ -17,6 +17,7 @@ from fwtui.view.frame import (
     COLUMN_WARMUP,
     Columns,
 )
+from fwtui.view.letters import BLOCKS
 
 _WEIGHTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint32)
 """Bits of a braille cell's dots, by row and column."""

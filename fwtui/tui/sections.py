@@ -9,9 +9,10 @@ import numpy as np
 from fwtui.recording.vocabulary import PHASES
 from fwtui.tui import chart, rank_rows
 from fwtui.tui.cells import Canvas, clip
-from fwtui.tui.theme import BLOCKS, SEVERITY_INK, cell
+from fwtui.tui.theme import SEVERITY_INK, cell
 from fwtui.tui.window import Window
 from fwtui.view.frame import LaneFrame
+from fwtui.view.letters import BLOCKS
 from fwtui.view.units import show
 
 

@@ -17,6 +17,7 @@ from rich.style import Style
 
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.tui.palettes import BOLD, INK_NAMES, PALETTES
+from fwtui.view.letters import to_ascii
 
 THEMES = tuple(PALETTES)
 SHADES = ("startup", "warmup", "evaluation")
@@ -44,13 +45,6 @@ STATE_INK = {
 }
 SEVERITY_INK = {"critical": "bad", "warning": "stall", "note": "dim"}
 
-BLOCKS = " ▁▂▃▄▅▆▇█"
-_ASCII = {
-    **dict(zip(BLOCKS[1:], ".:-=+*##", strict=True)),
-    **{"▲": "^", "│": "|", "┤": "|", "├": "|", "┼": "+", "─": "-", "▌": ">", "◀": "<", "·": ".", "–": "-", "…": "~"},
-    **{"━": "=", "╸": "-", "×": "x", "▏": "|", "└": "+", "≤": "<", "░": ".", "→": ">", "←": "<", "●": "*", "◌": "o"},
-    **{"✓": "v", "■": "#", "◆": "*", "±": "~", "≠": "!", "▶": ">", "−": "-", "▐": "|", "⏸": "=", "█": "#"},
-}
 _NO_COLOUR_ATTRIBUTES = {"dim": "dim", "faint": "dim", "band": "dim", "rest": "dim"}
 
 
@@ -107,15 +101,7 @@ class Theme:
 
     def words(self, text: str) -> str:
         """Text in letters that this terminal can show."""
-        return "".join(map(_to_ascii, text)) if self.ascii_only else text
-
-
-def _to_ascii(letter: str) -> str:
-    if letter < "\x7f":
-        return letter
-    if "⠀" <= letter <= "⣿":
-        return "*" if letter > "⠀" else " "
-    return _ASCII.get(letter, "?")
+        return to_ascii(text) if self.ascii_only else text
 
 
 def detect(environment: Mapping[str, str] | None = None, encoding: str | None = None) -> Theme:

@@ -17,7 +17,7 @@ function digits(value) {
 }
 const ms = (value) => (value === null ? "n/a" : value !== 0 && Math.abs(value) < 0.001 ? "<0.001 ms" : Math.abs(value) >= 10000 ? digits(value / 1000) + " s" : digits(value) + " ms");
 const seconds = (value) => (value >= 120 ? `${Math.floor(value / 60)}m ${String(Math.round(value % 60)).padStart(2, "0")}s` : digits(value) + " s");
-const percent = (value) => (value === null ? "n/a" : `${(value * 100).toFixed(value < 0.095 ? 1 : 0)} %`);
+const percent = (value) => (value === null ? "n/a" : `${(value * 100).toFixed(Math.abs(value) < 0.095 ? 1 : 0)} %`.replace("-", "−"));
 function ticks(low, high, count) {
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((times) => times * power >= raw) * power;
@@ -157,12 +157,12 @@ function phasesChart(card) {
     if (lane.stalled) rows.push([lane, "stalled step", lane.stalled]);
   }
   const sum = (phases) => Object.values(phases).reduce((a, b) => a + b, 0);
-  const W = 1060, L = 190, R = 150, height = 30, svg = node("svg", { viewBox: `0 0 ${W} ${rows.length * (height + 12) + 4}`, role: "img", "aria-label": "a step by phase" }, card);
+  const W = 1060, L = 210, R = 130, height = 30, svg = node("svg", { viewBox: `0 0 ${W} ${rows.length * (height + 12) + 4}`, role: "img", "aria-label": "a step by phase" }, card);
   const label = tip(card), top = Math.max(...rows.filter((row) => row[1] === "typical step").map((row) => sum(row[2])), 1e-9);
   rows.forEach(([lane, kind, phases], number) => {
     const y = number * (height + 12) + 2, total = sum(phases), over = total > top * 1.001;
     const width = (W - L - R) * (over ? 1 : total / top);
-    node("text", { x: 0, y: y + 13, class: "strong" }, svg, lane.name.length > 25 ? lane.name.slice(0, 24) + "…" : lane.name);
+    node("text", { x: 0, y: y + 13, class: "strong" }, svg, lane.name.length > 29 ? lane.name.slice(0, 28) + "…" : lane.name);
     node("text", { x: 0, y: y + 27, style: kind[0] === "s" ? "fill:var(--stall)" : "" }, svg, kind);
     let x = L;
     for (const [name, value] of Object.entries(phases)) {
