@@ -162,6 +162,8 @@ def test_a_login_shell_may_greet_first(tmp_path: Path) -> None:
         ("box:", ("box", None)),
         ("box:/runs/a", ("box", "/runs/a")),
         ("me@[::1]:run", ("me@::1", "run")),
+        ("box:/runs/a b's $HOME", ("box", "/runs/a b's $HOME")),
+        ("box:--help", None),
         ("2025-11-23T21-03-07-mnist", None),
         ("some/where:x", None),
     ],
@@ -275,8 +277,22 @@ def test_a_finished_run_is_fetched_and_told(server: ssh_server.SshServer, tmp_pa
     assert "keras takes 1.99x as long as torch" in done.stdout
 
 
+def test_a_run_of_any_name_is_asked_for_as_it_is_written(server: ssh_server.SshServer, tmp_path: Path) -> None:
+    folder = tmp_path / "it's $HOME; touch pwned & *"
+    scenarios.write("finished", folder)
+    done = attach(server, f"{ssh_server.HOST}:{folder}", "--remote-fwtui", FWTUI)
+    assert done.returncode == 0
+    assert "keras takes 1.99x as long as torch" in done.stdout
+
+
 def test_what_fails_is_one_sentence(server: ssh_server.SshServer, tmp_path: Path) -> None:
+    for name, code in (("old", "echo \"fwtui: there is no command 'stream'\" >&2; exit 2"), ("other", "echo Welcome")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{code}\n")
+        (tmp_path / name).chmod(0o755)
     for argv, words in (
+        ((f"{ssh_server.HOST}:", "--remote-fwtui", str(tmp_path / "old")), "of another version"),
+        ((f"{ssh_server.HOST}:", "--remote-fwtui", str(tmp_path / "other")), "answered 'Welcome', and no run"),
+        ((ssh_server.HOST,), f"of another machine: fwtui attach {ssh_server.HOST}:"),
         ((f"{ssh_server.HOST}:none", "--remote-fwtui", FWTUI, "--run-dir", str(tmp_path)), "no run named 'none'"),
         ((f"{ssh_server.HOST}:", "--remote-fwtui", "/nowhere/fwtui"), "--remote-fwtui PATH"),
         (("nobody@no-such-host.invalid",), "resolve"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,8 +48,16 @@ def main(arguments: argparse.Namespace) -> int:
         address = ssh.parse(arguments.run)
         if address is not None:
             return _attach_remote(arguments, address, screen)
-    folder = find(runs_dir(arguments), arguments.run)
+    try:
+        folder = find(runs_dir(arguments), arguments.run)
+    except UsageError as error:
+        elsewhere = f"; of another machine: fwtui attach {arguments.run}:" if _may_be_a_host(arguments.run) else ""
+        raise UsageError(f"{error}{elsewhere}") from None
     return _show(lambda: follow.open_session(folder, 0.1 if screen else None), arguments, screen, folder.id)
+
+
+def _may_be_a_host(name: str | None) -> bool:
+    return name is not None and re.fullmatch(r"[A-Za-z0-9.-]+", name) is not None
 
 
 def _attach_remote(arguments: argparse.Namespace, address: Address, screen: bool) -> int:
@@ -57,9 +66,14 @@ def _attach_remote(arguments: argparse.Namespace, address: Address, screen: bool
     from fwtui.view.session import Session
 
     printer = follow.Printer(sys.stderr)
+
+    def tell(received: int) -> None:
+        if received:
+            printer.progress(lambda: f"{address.host}: {received / 1000:,.0f} kB received")
+
     remote = ssh.RemoteRun(address, arguments.remote_fwtui, arguments.run_dir)
     try:
-        remote.open(lambda received: printer.progress(lambda: f"{address.host}: {received / 1000:,.0f} kB received"))
+        remote.open(tell)
         printer.say("")
         mirror = remote.mirror
 

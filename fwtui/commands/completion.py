@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from fwtui.commands.parser import Parser, one_of
-from fwtui.workloads.catalogue import WORKLOADS
-from fwtui.workloads.lane_options import LANES
+from fwtui.workloads.catalogue import LANES, WORKLOADS
 
 SHELLS = ("bash", "zsh", "fish")
 TAKE_RUNS = ("attach", "report", "replay", "compare", "runs", "serve", "merge", "stream")

@@ -17,7 +17,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-MAGIC = b"fwtui-stream 1\n"
+MAGIC_WORD = "fwtui-stream"
+MAGIC = f"{MAGIC_WORD} 1\n".encode()
 LONGEST_GREETING = 1 << 16
 """What a login shell may print before the stream begins."""
 LONGEST_HEAD = 1 << 16

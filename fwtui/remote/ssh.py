@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from fwtui.recorder.control_server import ControlServer, Request
-from fwtui.remote.frames import FrameReader, StreamError
+from fwtui.remote.frames import MAGIC_WORD, FrameReader, StreamError
 from fwtui.remote.mirror import Mirror
 
 SSH_OPTIONS = ("-T", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
@@ -54,7 +54,7 @@ class Address(NamedTuple):
 
 def parse(text: str) -> Address | None:
     """An address, or None when the text is none: a run's name holds neither `@` nor `:`, a path has a `/` first."""
-    found = re.fullmatch(r"((?:[^@:/\s]+@)?[^@:/\s\[\]]+|(?:[^@:/\s]+@)?\[[0-9a-fA-F:]+\])(?::(\S*))?", text)
+    found = re.fullmatch(r"((?:[^@:/\s]+@)?[^@:/\s\[\]]+|(?:[^@:/\s]+@)?\[[0-9a-fA-F:]+\])(?::([^-].*)?)?", text)
     if not found or ("@" not in text and ":" not in text):
         return None
     return Address(found[1].replace("[", "").replace("]", ""), found[2] or None)
@@ -187,13 +187,21 @@ class RemoteRun:
         return [*ssh, *SSH_OPTIONS, *(AGAIN_OPTIONS if again else ()), "--", self._address.host, command]
 
     def _reason(self, code: int, errors: IO[bytes], greeting: str) -> str:
+        """Why a connection ended, in one sentence that says whose words it repeats."""
+        host = self._address.host
         lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
-        last = lines[-1].removeprefix("fwtui: ") if lines else greeting[-200:]
+        last = lines[-1] if lines else ""
         if code == NOT_FOUND:
             return (
-                f"there is no {self._command!r} on {self._address.host}: "
+                f"there is no {self._command!r} on {host}: "
                 "install fwtui there, or say where it is with --remote-fwtui PATH"
             )
+        if MAGIC_WORD in greeting or "no command 'stream'" in last:
+            return f"fwtui on {host} is of another version, which does not understand this one: update both"
+        if last.startswith("fwtui: "):
+            return f"fwtui on {host} says: {last.removeprefix('fwtui: ')}"
+        if greeting and code != SSH_FAILED:
+            return f"{host} answered {greeting.splitlines()[-1][:200]!r}, and no run: is its {self._command!r} fwtui?"
         return last or (f"ssh ended with code {code}" if code not in (0, SSH_FAILED) else "it was closed")
 
     def _relay(self, server: ControlServer) -> None:
