@@ -51,6 +51,8 @@ def test_fails_when_slower(
     captured = capsys.readouterr()
     assert words in captured.err
     assert "keras: 9.98 ms" in captured.out
+    assert main(["compare", str(before), str(after), "--fail-if-slower", "5%", "--format", "markdown"]) == code
+    assert f"**{words}" in capsys.readouterr().out
 
 
 def test_tells_what_came_went_and_changed(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
@@ -87,6 +89,18 @@ def test_a_lane_that_is_gone_is_not_green(tmp_path: Path, monkeypatch: Patch, ca
     after = scenarios.write("made", tmp_path / "after").path
     assert main(["compare", str(before), str(after), "--fail-if-slower", "5%"]) == 5
     assert "keras (not in B)" in capsys.readouterr().err
+
+
+def test_a_lane_that_crashed_is_not_green(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
+    before = run(tmp_path / "before", monkeypatch)
+    after = run(tmp_path / "after", monkeypatch)
+    manifest = json.loads((after / "manifest.json").read_text())
+    manifest["lanes"][1].update(status="failed", exit_code=1)
+    (after / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["compare", str(before), str(after), "--fail-if-slower", "5%"]) == 5
+    captured = capsys.readouterr()
+    assert "keras (failed in B)" in captured.err
+    assert "it failed in B" in captured.out
 
 
 def test_sessions_are_not_paired(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -99,6 +100,13 @@ def test_a_restart_of_the_machine_is_told_apart_from_a_dead_recorder(runs: Path)
     assert "restarted" in str(Session(folder).frame().notice)
 
 
+def test_a_full_disk_is_named(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = next(run for run in list_runs(runs) if run.id.endswith("lost"))
+    usage = shutil.disk_usage(folder.path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=0))
+    assert "disk is full" in str(Session(folder).frame().notice)
+
+
 def test_a_process_of_the_same_id_is_not_the_recorder_and_a_set_clock_changes_nothing(runs: Path) -> None:
     folder = next(run for run in list_runs(runs) if run.id.endswith("lost"))
     here = describe_process()
@@ -127,7 +135,7 @@ def test_a_run_that_never_began_is_lost_after_a_minute_and_after_a_restart(tmp_p
     assert liveness.is_live(manifest, folder)
     manifest["clock"] = {"monotonic_ns": 10**18, "unix_ns": time.time_ns() - 100 * 10**9}
     assert liveness.status_of(manifest, folder) == "lost"
-    assert "never started" in liveness.why_lost(manifest)
+    assert "never started" in liveness.why_lost(manifest, folder)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

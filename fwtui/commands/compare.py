@@ -62,19 +62,19 @@ def main(arguments: argparse.Namespace) -> int:
         session.close()
     if not compared.lanes:
         raise UsageError(f"{compared.before} and {compared.after} have no lane of one name")
+    limit = arguments.fail_if_slower
+    code, sentence = (0, "") if limit is None else judge(compared, limit)
     if arguments.format == "json":
         text = json.dumps(told.as_json(compared), indent=1, allow_nan=False) + "\n"
     else:
-        text = told.markdown(compared) if arguments.format == "markdown" else told.text(compared)
+        text = told.markdown(compared, sentence) if arguments.format == "markdown" else told.text(compared)
     if arguments.output == "-":
         sys.stdout.write(text)
     else:
         with open(arguments.output, "w", encoding="utf-8") as file:
             file.write(text)
-    if arguments.fail_if_slower is None:
-        return 0
-    code, sentence = judge(compared, arguments.fail_if_slower)
-    print(f"fwtui: {sentence}", file=sys.stderr)
+    if sentence:
+        print(f"fwtui: {sentence}", file=sys.stderr)
     return code
 
 
@@ -84,7 +84,10 @@ def judge(compared: TwoRuns, limit: float) -> tuple[int, str]:
     if slower:
         told = ", ".join(f"{lane.lane} {lane.pair.ratio:.2f}x" for lane in slower)
         return EXIT_SLOWER, f"slower by more than {limit * 100:.3g} %: {told}"
-    open_lanes = [lane.lane for lane in compared.lanes if not _is_fine(lane, limit)]
+    broken = [f"{lane.lane} ({lane.ended_badly} in B)" for lane in compared.lanes if lane.ended_badly]
+    open_lanes = [lane.lane for lane in compared.lanes if not lane.ended_badly and not _is_fine(lane, limit)]
+    if broken:
+        return EXIT_UNDECIDED, f"undecided: {', '.join(broken)}; nothing is known of the rest of its work"
     open_lanes += [f"{name} (not in B)" for name in compared.only_before]
     if open_lanes:
         return EXIT_UNDECIDED, f"undecided: {', '.join(open_lanes)}; run longer (--seconds, --until-decided)"

@@ -26,11 +26,12 @@ def text(compared: TwoRuns) -> str:
     return "\n".join([*lines, "", *compared.disturbed, NOT_PAIRED]) + "\n"
 
 
-def markdown(compared: TwoRuns) -> str:
-    """The comparison for a pull request."""
+def markdown(compared: TwoRuns, judgement: str = "") -> str:
+    """The comparison for a pull request; a judgement is put above it."""
     lines = [
         f"### fwtui: `{compared.after}` against `{compared.before}`",
         "",
+        *([f"**{judgement}**", ""] if judgement else []),
         "| lane | A | B | B / A | verdict |",
         "| --- | --- | --- | --- | --- |",
     ]
@@ -76,6 +77,8 @@ def word(lane: LaneChange) -> str:
 
 def details(lane: LaneChange) -> Iterator[str]:
     """Where the difference lies, what came and went, and what changed."""
+    if lane.ended_badly:
+        yield f"it {'was ' * (lane.ended_badly != 'failed')}{lane.ended_badly} in B"
     if lane.pair.verdict in ("slower", "faster"):
         parts = [cause for cause in lane.pair.causes if abs(cause.share_of_gap or 0) >= 0.05]
         if parts:

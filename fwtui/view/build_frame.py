@@ -85,7 +85,7 @@ def _notice(session: Session, status: str) -> str | None:
     if session.manifest.get("error") and status != "running":
         return str(session.manifest["error"])
     if status == "lost":
-        return why_lost(session.manifest)
+        return why_lost(session.manifest, session.folder)
     for log, lane in zip(session.logs, session.manifest["lanes"], strict=False):
         if log.gave_up:
             return f"the disk is full: {lane['name']} is no longer recorded (it trains on)"

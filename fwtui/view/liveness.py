@@ -7,6 +7,7 @@ judged by whether it still writes.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,9 @@ LONGEST_START_S = 60.0
 """A run whose recorder has not shown itself by then has none."""
 LONGEST_SILENCE_S = 90.0
 """A recorder elsewhere samples five times a second; a network's file system may tell of it a minute later."""
+
+FULL_BYTES = 1 << 16
+"""A disk with less room takes no manifest any more: that is why the recorder could not say how it ended."""
 
 
 def recorder_lives(manifest: Mapping[str, Any], folder: RunFolder) -> bool:
@@ -45,7 +49,7 @@ def status_of(manifest: Mapping[str, Any], folder: RunFolder) -> str:
     return "lost" if status in OPEN_STATUSES and not recorder_lives(manifest, folder) else status
 
 
-def why_lost(manifest: Mapping[str, Any]) -> str:
+def why_lost(manifest: Mapping[str, Any], folder: RunFolder) -> str:
     """What became of a lost run, in one sentence."""
     import psutil
 
@@ -57,6 +61,9 @@ def why_lost(manifest: Mapping[str, Any]) -> str:
         return "the machine was restarted while the run went on: its history ends there"
     if _is_elsewhere(recorder):
         return f"the recorder on {recorder.get('hostname')} stopped writing: the run ends here as far as can be seen"
+    with suppress(OSError):
+        if shutil.disk_usage(folder.path).free < FULL_BYTES:
+            return "the recorder ended and the run's disk is full: the run ends here, and its lanes were ended with it"
     return "the recorder died: the run ends here, and its lanes were ended with it"
 
 

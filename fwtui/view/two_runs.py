@@ -21,6 +21,7 @@ from fwtui.view.session import Session
 APART_NS = 10**18
 """Put between two runs, so that no block of the one is next to a block of the other."""
 BEFORE, AFTER = "A", "B"
+BAD_ENDS = frozenset(("failed", "killed", "hung", "lost"))
 VOLATILE = ("executable", "pid", "samples_per_step", "batch_shape")
 """Facts that say nothing, or nothing more, about why a run is slower."""
 
@@ -42,6 +43,8 @@ class LaneChange:
     before_ms: float | None
     after_ms: float | None
     """Median steps."""
+    ended_badly: str | None
+    """`failed`, `killed`, `hung` or `lost`: how the lane of run B ended, when not well."""
     pair: Pair
     """Run B's lane against run A's: above 1 is slower now."""
     unequal: tuple[UnfairReason, ...]
@@ -101,6 +104,7 @@ def _lane(before: Session, first: Frame, after: Session, second: Frame, name: st
         lane=name,
         before_ms=old.step_ms.median if old.step_ms else None,
         after_ms=new.step_ms.median if new.step_ms else None,
+        ended_badly=new.state if new.state in BAD_ENDS else None,
         pair=result.pairs[0],
         unequal=result.unfair_reasons,
         appeared=tuple(finding for finding in new.findings if finding.code not in known),
