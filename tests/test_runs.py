@@ -254,6 +254,14 @@ def test_the_past_is_shown_as_it_was_seen_live(tmp_path: Path) -> None:
     assert {"starting", "training", "waiting", "stalled"} <= seen
 
 
+def test_each_step_of_a_replay_is_counted(tmp_path: Path) -> None:
+    session = Session(scenarios.write("stalls", tmp_path / "run"))
+    ends = session.steps(0).end_ns
+    for index in range(200, len(ends), 37):
+        assert session.frame(int(ends[index])).lanes[0].steps == index + 1
+        assert session.frame(int(ends[index]) - 1).lanes[0].steps == index
+
+
 def test_an_ended_lane_shows_its_last_use(tmp_path: Path) -> None:
     session = Session(scenarios.write("finished", tmp_path / "run"))
     assert all(lane.cpu_cores is not None and lane.rss_bytes for lane in session.frame().lanes)

@@ -18,7 +18,7 @@ from fwtui.view.lane_facts import lane_facts
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_stalls import current_stall
 from fwtui.view.lane_state import LaneState, lane_state
-from fwtui.view.lane_statistics import LaneStatistics, lane_statistics
+from fwtui.view.lane_statistics import LaneStatistics, lane_statistics, updates_until
 from fwtui.view.liveness import OPEN_STATUSES, why_lost
 from fwtui.view.loss_parity import loss_parity
 from fwtui.view.rank_frames import findings_of, ranks_of
@@ -170,7 +170,7 @@ def _lane(
         exit_code=manifest.get("exit_code"),
         signal=manifest.get("signal"),
         error=manifest.get("error"),
-        steps=statistics.updates if state.state not in ("pending",) else 0,
+        steps=updates_until(session, index, at_ns, statistics) if state.state not in ("pending",) else 0,
         steps_total=steps_total,
         steps_counted=statistics.counted,
         epoch=_epoch(log, statistics, at_ns),

@@ -142,3 +142,14 @@ def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> La
         made = LaneStatistics(log, part.counting(counts(session, part.steps.start_ns, part.steps.end_ns, at_ns)))
     session.cache[key] = (moment, count, made)
     return made
+
+
+def updates_until(session: Session, index: int, at_ns: int, known: LaneStatistics) -> int:
+    """Updates up to a moment, to the last step: the statistics may be a little older."""
+    whole = session.logs[index].derived()
+    rows = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
+    if not rows:
+        return known.updates
+    newer = whole.steps.updates[int(np.searchsorted(whole.number, known.count)) : rows]
+    missing = int(whole.number[rows - 1]) + 1 - known.count
+    return known.updates + (round(float(newer.mean()) * missing) if len(newer) else 0)
