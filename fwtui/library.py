@@ -170,7 +170,7 @@ class Run(Mapping[str, Lane]):
         for lane in self.frame.lanes:
             if lane.name == name:
                 return Lane(self._session, lane)
-        raise KeyError(name)
+        raise KeyError(f"there is no lane {name!r}: the run has {', '.join(self)}")
 
     def __iter__(self) -> Iterator[str]:
         return (lane.name for lane in self.frame.lanes)

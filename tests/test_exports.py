@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import browser
 import jsonschema
 import numpy as np
 import pytest
@@ -24,12 +24,6 @@ from fwtui.reports import csv_steps, html, json_report
 from fwtui.reports.trace import write_trace
 from fwtui.view import step_stream
 from fwtui.view.session import Session
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMIUM = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=2000"),
-)
 
 
 def page_of(name: str, path: Path) -> str:
@@ -61,16 +55,14 @@ class TestHtml:
         assert bad not in page
         assert page.count("</script>") == 2
 
-    @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+    @pytest.mark.skipif(browser.PROGRAM is None, reason="needs Chromium")
     @pytest.mark.parametrize("name", ["stalls", "no_steps"])
     def test_draws_in_a_real_browser(self, name: str, tmp_path: Path) -> None:
         file = tmp_path / "page.html"
         file.write_text(page_of(name, tmp_path), encoding="utf-8")
         profile = f"--user-data-dir={tmp_path}/profile"
-        # every host is sent nowhere: the page must do without any
-        offline = "--host-resolver-rules=MAP * ~NOTFOUND"
-        command = [str(BROWSER), *CHROMIUM, profile, offline, "--dump-dom", file.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        command = [str(browser.PROGRAM), *browser.OPTIONS, profile, "--virtual-time-budget=2000", "--dump-dom"]
+        done = subprocess.run([*command, file.as_uri()], capture_output=True, text=True, timeout=120, check=True)
         assert 'data-drawn="yes"' in done.stdout  # the script came to its end
         drawn = done.stdout.split("<script")[0]
         charts = re.findall(r'data-chart="(\w+)"', drawn)
