@@ -35,6 +35,7 @@ from fwtui.view.units import show
 
 EMPTY: dict[str, Any] = {
     "findings": (),
+    "lost": (),
     "facts": {},
     "results": {},
     "output_tail": (),

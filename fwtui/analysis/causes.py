@@ -22,6 +22,8 @@ class Cause(NamedTuple):
     """Where the thresholds come from."""
     advice: Mapping[str, str]
     """One line that names the option to change: by framework, `keras+torch` before `keras`; `*` for any other."""
+    explains: tuple[str, ...] = ()
+    """Codes that are this one's symptoms where both are found: they stand behind it."""
 
 
 CAUSES = (
@@ -87,12 +89,14 @@ CAUSES = (
             "keras": "compile(run_eagerly=False, jit_compile=True), or run the other lane eagerly, before comparing",
             "*": "@tf.function(jit_compile=True), or run the other lane eagerly, before comparing",
         },
+        ("dispatch-bound", "slow-optimizer", "unfused-kernel"),
     ),
     Cause(
         "graph-breaks", "B", "the compiled function falls back to Python in the middle",
         {"breaks": 1},
         "each break ends a graph: what stands on its two sides is not fused (PyTorch's guide to torch.compile)",
         {"*": "take the named line out of the compiled function; torch.compile(fullgraph=True) shows each one"},
+        ("dispatch-bound", "sync-every-step"),
     ),
     Cause(
         "retracing", "J", "tracing or compiling goes on after the first steps",
@@ -103,6 +107,7 @@ CAUSES = (
             "keras": "one shape for all batches: Dataset.batch(n, drop_remainder=True), or padded_batch",
             "*": "tf.function(reduce_retracing=True), tensors instead of Python numbers, batches padded to one shape",
         },
+        ("compile-in-timing", "per-execution-overhead"),
     ),
     Cause(
         "compile-in-timing", "J", "a good part of the whole training is its one-time compilation",
@@ -194,8 +199,9 @@ CAUSES = (
     ),
     Cause(
         "memory-growth", "M", "memory keeps growing while it trains",
-        {"share": 0.08, "bytes": 64e6},
-        "three later quarters of the training, each above the one before; the whole rise in bytes and share",
+        {"share": 0.02, "bytes": 32e6, "steady": 0.4, "us_a_page": 6.0},
+        "each quarter of the training above the one before by at least 0.4 of the largest rise: a cache that fills "
+        "levels off, what is kept does not; the first touch of a page took 5 us in a virtual machine, natively 0.25",
         {
             "torch": "keep numbers, not tensors with their graph: losses.append(loss.item()) or loss.detach()",
             "*": "do not keep what a step returns; convert it to a number, and clear lists each epoch",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fwtui.analysis import rules_device, rules_framework, rules_host, rules_input, rules_machine
+from fwtui.analysis.causes import CAUSE
 from fwtui.analysis.lane_facts import LaneFacts, finding
+from fwtui.analysis.lines import Lines, short
 from fwtui.analysis.results import Comparison, Finding
 from fwtui.analysis.rules_pairs import against_others
 
@@ -33,7 +37,35 @@ def find(facts: LaneFacts, more: Sequence[Finding] = ()) -> tuple[Finding, ...]:
     best: dict[str, Finding] = {}
     for one in found:
         best.setdefault(one.code, one)
-    return tuple(best.values())
+    lines = Lines([*facts.lines.stacks, *facts.thread_lines.stacks])
+    return tuple(_with_frames(one, lines) for one in _causes_first(list(best.values())))
+
+
+def _with_frames(one: Finding, lines: Lines) -> Finding:
+    """The finding with the user's function at its line, and the library's frame below it that most stacks show."""
+    there = [stack for stack in lines.stacks if stack.location == one.location] if one.location else []
+    if not there:
+        return one
+    functions = Counter(stack.function for stack in there if stack.function)
+    inside = Counter(stack.below[0] for stack in there if stack.below)
+    (file, line, name), _ = inside.most_common(1)[0] if inside else (("", 0, ""), 0)
+    return replace(
+        one,
+        function=functions.most_common(1)[0][0] if functions else None,
+        framework=f"{short(file)}:{line} {name}" if file else None,
+    )
+
+
+def _causes_first(found: Sequence[Finding]) -> list[Finding]:
+    """Each symptom behind the finding that explains it, which is at least as severe as what it explains."""
+    placed: dict[str, Finding] = {}
+    for one in found:
+        for cause in found:
+            if one.code in CAUSE[cause.code].explains and one.code not in placed and cause.code not in placed:
+                worse = min(cause.severity, one.severity, key=lambda severity: _ORDER[severity])
+                placed[cause.code] = replace(cause, severity=worse)
+        placed.setdefault(one.code, one)
+    return list(placed.values())
 
 
 _NAMED = frozenset(

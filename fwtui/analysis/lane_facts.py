@@ -8,7 +8,7 @@ from typing import Any
 
 from fwtui.analysis.causes import CAUSE, advice
 from fwtui.analysis.lines import Lines
-from fwtui.analysis.results import Finding
+from fwtui.analysis.results import Finding, Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class LaneFacts:
     stall_lines: Mapping[str, str] = field(default_factory=dict)
     """Where stalls of a cause were caught, `file:line`."""
     stalls: int = 0
+    lost: tuple[Lost, ...] = ()
+    """What the stalls lost, by cause and phase."""
     guest: Mapping[str, Any] = field(default_factory=dict)
     """The guest's facts.json."""
     eager: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,14 @@ def stack_of(row: Mapping[str, Any], before_ns: int | None, phase: str | None) -
     )
 
 
+def short(file: str) -> str:
+    """A library's file as it is shown: from its package on, or, of Python's own, from its library's folder on."""
+    for folder in ("site-packages/", "dist-packages/"):
+        if folder in file:
+            return file.rpartition(folder)[2]
+    return re.sub(r"^.*/lib(?:64)?/python3[^/]*/", "", file)
+
+
 class Lines:
     """The stacks of a lane's steps."""
 
@@ -103,14 +112,22 @@ class Lines:
         return top[0] if top else None
 
 
-def after_update(lines: Lines) -> Lines:
+def after_update(lines: Lines, update_chain: Sequence[Sequence[Any]] | None = None) -> Lines:
     """The stacks in unhooked phases that stand in the source after the update's own line, in the same loop.
 
     In a loop without a loader the time between an update and the next forward pass is in no span; but the line tells:
     in the innermost function that both stacks share, what stands below the optimizer's line runs after it.
+
+    Args:
+        lines: the stacks.
+        update_chain: the user's frames (file, line, function) that made the first update, outermost first; where the
+            guest did not note them, stacks that met the update tell.
     """
-    updates = lines.of("optimizer").stacks or lines.of("compute").stacks
-    chains = {stack.users for stack in updates if stack.users}
+    if update_chain:
+        chains = {tuple((str(file), int(line), str(name)) for file, line, name in update_chain)}
+    else:
+        updates = lines.of("optimizer").stacks or lines.of("compute").stacks
+        chains = {stack.users for stack in updates if stack.users}
     return lines.of("forward", "unexplained").where(lambda stack: any(_follows(stack.users, one) for one in chains))
 
 

@@ -47,6 +47,31 @@ class Finding:
     """One line that names the option to change."""
     letter: str = "?"
     """For the chart's `why` row."""
+    function: str | None = None
+    """The user's function at `location`, where stacks were taken there."""
+    framework: str | None = None
+    """The library's frame that most of those stacks stood in: `file:line function`."""
+
+    @property
+    def place(self) -> str:
+        """The line in words: `train.py:42 in log(), inside torch/serialization.py:850 save`; empty when not known."""
+        if not self.location:
+            return ""
+        function = f" in {self.function}()" if self.function and not self.function.startswith("<") else ""
+        return f"{self.location}{function}{f', inside {self.framework}' if self.framework else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What a lane's stalls of one cause and one phase lost."""
+
+    code: str | None
+    """The finding code of the cause; None: not known."""
+    phase: str
+    """The phase that swelled."""
+    share: float
+    """Of the training time; all of a lane's sum to its `lost_share`."""
+    stalls: int
 
 
 @dataclass(frozen=True, slots=True)

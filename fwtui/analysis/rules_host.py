@@ -19,6 +19,9 @@ _NATIVE_CALL = (
 )
 
 
+PAGE_BYTES = 4096
+
+
 def saves(stack: Stack) -> bool:
     """Whether a stack stands in the saving of a model."""
     return stack.stands_in(*_SAVING)
@@ -44,7 +47,8 @@ def slow_callback(facts: LaneFacts) -> Finding | None:
     if not facts.settled:
         return None
     share, lines = _between(facts)
-    if share < limit("slow-callback", "share"):
+    growth = growth_share(facts, share, lines)
+    if share - growth < limit("slow-callback", "share"):
         return None
     ms = share * facts.total_ms
     top = lines.top()
@@ -60,12 +64,53 @@ def _between(facts: LaneFacts) -> tuple[float, Lines]:
     keras = facts.framework == "keras"
     own = callbacks.where(lambda stack: not keras or _users_callback(stack))
     share = facts.share("callbacks") * (own.share_of(whole) if len(whole) >= 3 else 0.0 if keras else 1.0)
-    late = after_update(facts.lines).where(lambda stack: not saves(stack))
+    late = after_update(facts.lines, facts.guest.get("update_chain")).where(lambda stack: not saves(stack))
     for phase in ("forward", "unexplained"):
         part, of_phase = late.of(phase), facts.lines.of(phase)
         if len(part) >= 3:
             share += facts.share(phase) * part.share_of(of_phase)
     return share, Lines([*own.stacks, *late.stacks])
+
+
+def _bytes_a_step(facts: LaneFacts) -> float | None:
+    """By how much memory grows with each step; None where it does not keep growing."""
+    if len(facts.rss) < 4 or not facts.settled:
+        return None
+    rises = [after - before for before, after in zip(facts.rss, facts.rss[1:], strict=False)]
+    rise = facts.rss[-1] - facts.rss[0]
+    least = max(limit("memory-growth", "bytes"), limit("memory-growth", "share") * facts.rss[0])
+    if rise < least or min(rises) < limit("memory-growth", "steady") * max(rises):
+        return None
+    return rise / (facts.counted * (len(facts.rss) - 1) / len(facts.rss))
+
+
+def growth_share(facts: LaneFacts, share: float, lines: Lines) -> float:
+    """What of the time between the steps goes into taking fresh memory, at most: a thread that sleeps takes none.
+
+    Args:
+        share: of the step that lies between the steps.
+        lines: its stacks.
+    """
+    a_step = _bytes_a_step(facts)
+    if a_step is None or not facts.total_ms:
+        return 0.0
+    running = lines.where(lambda stack: stack.runs is not False).share_of(lines) if len(lines) else 1.0
+    touching_ms = a_step / PAGE_BYTES * limit("memory-growth", "us_a_page") / 1e3
+    return min(share * running, touching_ms / facts.total_ms)
+
+
+def memory_growth(facts: LaneFacts) -> Finding | None:
+    """Memory that rises from quarter to quarter, at the line between the steps that is busy with little else."""
+    a_step = _bytes_a_step(facts)
+    if a_step is None:
+        return None
+    rise = facts.rss[-1] - facts.rss[0]
+    evidence = f"memory rose from quarter to quarter, by {rise / 1e6:.0f} MB in all, {a_step / 1e3:.3g} kB a step"
+    share, lines = _between(facts)
+    keeps = share > 0 and growth_share(facts, share, lines) >= share / 2
+    if keeps:
+        evidence += f"; code that takes fresh memory runs {share * facts.total_ms:.3g} ms a step"
+    return finding("memory-growth", facts, share if keeps else None, evidence, lines.location if keeps else None)
 
 
 def _users_callback(stack: Stack) -> bool:
@@ -149,4 +194,4 @@ def per_execution(facts: LaneFacts) -> Finding | None:
     return finding("per-execution-overhead", facts, share, evidence, str(place) if place else None)
 
 
-RULES = (checkpoint, slow_callback, sync, gc_pause, evaluation, per_execution)
+RULES = (checkpoint, memory_growth, slow_callback, sync, gc_pause, evaluation, per_execution)

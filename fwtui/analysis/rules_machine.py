@@ -38,20 +38,6 @@ def starved(facts: LaneFacts) -> Finding | None:
     return finding("cpu-starved", facts, share, f"the main thread waited for a core {share:.0%} of the time{who}")
 
 
-def memory_growth(facts: LaneFacts) -> Finding | None:
-    """Resident memory that rises from quarter to quarter."""
-    if len(facts.rss) < 4 or not facts.settled:
-        return None
-    _, second, third, last = facts.rss
-    rise = last - second
-    least = limit("memory-growth", "bytes")
-    if min(third - second, last - third) < least / 4 or rise < max(least, limit("memory-growth", "share") * second):
-        return None
-    steps = facts.counted / 2
-    evidence = f"memory rose by {rise / 1e6:.0f} MB over the later half, {rise / steps / 1e3:.3g} kB a step"
-    return finding("memory-growth", facts, None, evidence)
-
-
 def swap(facts: LaneFacts) -> Finding | None:
     """Swap grows, and the lane waits for pages."""
     grown, faults = facts.swap_growth_bytes, facts.major_faults_s
@@ -93,4 +79,4 @@ def ended_badly(facts: LaneFacts) -> Finding | None:
     return None
 
 
-RULES = (oversubscription, starved, memory_growth, swap, gpu_idle, throttled, ended_badly)
+RULES = (oversubscription, starved, swap, gpu_idle, throttled, ended_badly)

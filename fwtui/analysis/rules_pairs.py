@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from fwtui.analysis.lane_facts import LaneFacts, finding, limit
@@ -13,14 +13,14 @@ _BITS = {"float64": 64, "float32": 32, "tf32": 19, "bfloat16": 16, "float16": 16
 
 def against_others(index: int, lanes: Sequence[LaneFacts], comparison: Comparison | None) -> list[Finding]:
     """What a lane's findings gain by the other lanes; a lane is held against each faster one."""
-    found = _unequal(lanes[index], comparison)
+    found: list[Finding] = []
     lane = lanes[index]
     for other in lanes:
         ratio = _ratio(lane, other)
         if other is lane or ratio is None:
             continue
         found += [one for rule in (_compiled, _precision, _layout, _wrapper) if (one := rule(lane, other, ratio))]
-    return found
+    return found + _unequal(lane, comparison, {one.code for one in found})
 
 
 def _ratio(lane: LaneFacts, other: LaneFacts) -> float | None:
@@ -32,10 +32,18 @@ def _ratio(lane: LaneFacts, other: LaneFacts) -> float | None:
     return lane.median_ms / other.median_ms * scale
 
 
-def _unequal(facts: LaneFacts, comparison: Comparison | None) -> list[Finding]:
+_NAMED_BY = {"precision": "precision-mismatch", "layout": "layout-mismatch"}
+"""Reasons for which a comparison is unfair that have a finding of their own, which says the same and by how much."""
+
+
+def _unequal(facts: LaneFacts, comparison: Comparison | None, named: Set[str]) -> list[Finding]:
+    """What is unequal, but for what findings of this lane name already."""
     if comparison is None or comparison.fair:
         return []
-    evidence = "; ".join(f"{reason.code.replace('-', ' ')}: {reason.detail}" for reason in comparison.unfair_reasons)
+    reasons = [one for one in comparison.unfair_reasons if _NAMED_BY.get(one.code) not in named]
+    if not reasons:
+        return []
+    evidence = "; ".join(f"{reason.code.replace('-', ' ')}: {reason.detail}" for reason in reasons)
     return [finding("unequal-work", facts, None, evidence, severity="critical")]
 
 

@@ -2,7 +2,8 @@
 
 The habit is taken from the lane's neighbouring steps: their median and their 90th percentile, so that a lane with two
 honest modes (long and short sequences) is not one long alarm, and so that what happens more often than once in ten
-steps counts as habit, not as a stall.
+steps counts as habit, not as a stall. Rarer long batches are told from stalls by what swells in them: the model's own
+work, its backward pass included, and by the same length time and again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ TIMES_MEDIAN = 2.0
 TIMES_P90 = 1.4
 LEAST_LOST_NS = 5e6
 """Less than this is invisible to a person and common on a busy machine."""
+MODE_WORK, MODE_BACKWARD = 0.8, 0.25
+"""Of what a longer batch costs more: the share in the model's work, and the share in its backward (or fused) part."""
+MODE_STEPS, MODE_SPREAD = 4, 0.15
+"""So many long steps within so much of their median length are a mode of their own."""
 
 
 def threshold_ns(habit: np.ndarray) -> tuple[float, float]:
@@ -35,13 +40,16 @@ def _percentiles(values: np.ndarray, shares: tuple[float, ...]) -> list[float]:
     return made
 
 
-def find_stalls(step_ns: np.ndarray, counted: np.ndarray, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def find_stalls(
+    step_ns: np.ndarray, counted: np.ndarray, first: int = 0, work_ns: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Which steps are stalls, and what each step lost against the habit around it.
 
     Args:
         step_ns: (steps,) their own time.
         counted: (steps,) whether they count.
         first: steps before this one are only habit: nothing is told of those in whole chunks before it.
+        work_ns: (steps, 2) their time in the model's work, and in its backward or fused part; None: not known.
 
     Returns:
         (bool per step, ns lost per step: 0 for a step that is no stall).
@@ -58,7 +66,23 @@ def find_stalls(step_ns: np.ndarray, counted: np.ndarray, first: int = 0) -> tup
             break
         limit, median = threshold_ns(habit)
         over = chunk > limit
+        if work_ns is not None and over.any():
+            rows = eligible[max(0, begin + len(chunk) - HISTORY) : begin + len(chunk)]
+            over &= ~_long_batches(habit, work_ns[rows], limit)[-len(chunk) :]
         where = eligible[begin : begin + len(chunk)][over]
         stalled[where] = True
         lost[where] = chunk[over] - median
     return stalled, lost
+
+
+def _long_batches(habit: np.ndarray, work_ns: np.ndarray, limit: float) -> np.ndarray:
+    """Which steps are of a second, longer mode: the model itself works longer, and about equally long each time."""
+    over = habit > limit
+    extra = np.where(over, habit - np.median(habit), np.inf)
+    more = work_ns - np.median(work_ns, axis=0)
+    over &= (more[:, 0] >= MODE_WORK * extra) & (more[:, 1] >= MODE_BACKWARD * extra)
+    if over.sum() < MODE_STEPS:
+        return np.zeros(len(habit), dtype=bool)
+    usual = np.median(habit[over])
+    alike: np.ndarray = over & (np.abs(habit - usual) <= MODE_SPREAD * usual)
+    return alike if alike.sum() >= max(MODE_STEPS, over.sum() / 2) else np.zeros(len(habit), dtype=bool)

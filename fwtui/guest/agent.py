@@ -28,6 +28,8 @@ from fwtui.recording.vocabulary import CODE_BITS, EVENT, EVENTS, GATE_GO, GATE_H
 DRAIN_NS = 100_000_000
 DRAIN_ELSEWHERE_NS = 500_000_000
 """On a file system that hosts share: a write there may cost milliseconds, and a thousand ranks may do so."""
+FIRST_DRAIN_NS = 8_000_000
+"""The first steps are told soon, so that they can be looked at: the times between drains double up to the usual one."""
 NEVER = 1 << 62
 HOLD_BACK_NS = 5_000_000
 """Words younger than this wait for the next drain: another thread may be about to append an older one."""
@@ -58,6 +60,7 @@ _lane_dir = ""
 _rank_dir: Optional[str] = None
 _writer: Union[EventLogWriter, AppendLogWriter, None] = None
 _held: List[int] = []
+_period = [FIRST_DRAIN_NS]
 _notes: List[Dict[str, Any]] = []
 _facts: Dict[str, Any] = {}
 _facts_changed = False
@@ -290,7 +293,8 @@ def drain(now_ns: int) -> None:
     """Write down what happened so far, in the thread that trains."""
     if _lock.acquire(blocking=False):
         try:
-            due[0] = now_ns + DRAIN_NS
+            due[0] = now_ns + _period[0]
+            _period[0] = min(DRAIN_NS, 2 * _period[0])
             _drain(now_ns - HOLD_BACK_NS)
         finally:
             _lock.release()

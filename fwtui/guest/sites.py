@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 from fwtui.guest import agent
 from fwtui.recording.code_lines import is_users
@@ -21,6 +21,18 @@ def here() -> Optional[str]:
             return shown(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def chain() -> List[List[Any]]:
+    """The user's frames that lead here, outermost first: (file, line, function)."""
+    frames: List[List[Any]] = []
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if is_users(code.co_filename):
+            frames.append([shown(code.co_filename, 0)[: -len(":0")], frame.f_lineno, code.co_name])
+        frame = frame.f_back
+    return frames[::-1]
 
 
 def shown(file: str, line: int) -> str:

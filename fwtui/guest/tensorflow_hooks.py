@@ -64,7 +64,9 @@ def arm_functions(module: Any) -> None:
 def _call(original: Any) -> Any:
     begin, end = agent.span("call_begin", "call_end")
     train_begin, train_end = agent.span("train_call_begin", "train_call_end")
+    compile_begin, compile_end = agent.span("compile_begin", "compile_end")
     ident, gate = threading.get_ident, turn_gate.check
+    called: Set[int] = set()
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         me = ident()
@@ -74,11 +76,17 @@ def _call(original: Any) -> Any:
         if trains and not _state["iterator"] and not agent.fitting[0]:
             gate()
         _calling[me] = self
+        first = id(self) not in called
         (train_begin if trains else begin)(_now())
+        if first:  # it traces, optimizes its graph and, with XLA, compiles: all but one run of it happens once
+            called.add(id(self))
+            compile_begin(_now())
         try:
             result = original(self, *args, **kwargs)
         finally:
             _calling.pop(me, None)
+            if first:
+                compile_end(_now())
             trains = id(self) in _trainers
             ended = _now()
             (train_end if trains else end)(ended)

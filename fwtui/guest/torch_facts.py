@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any, Tuple
 
-from fwtui.guest import agent, cuda_hooks, parity_facts
+from fwtui.guest import agent, cuda_hooks, parity_facts, sites
 
 
 def release(torch: Any) -> Tuple[int, int]:
@@ -34,6 +34,7 @@ def learn(optimizer: Any) -> None:
         "device": f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device),
     }
     learn_versions()
+    agent.facts({"update_chain": sites.chain() or None})
     cuda_hooks.arm_on(device)
     parity_facts.of_torch(torch)
     agent.facts({"compiled": False, **agent._facts, **values} if "compiled" not in agent._facts else values)

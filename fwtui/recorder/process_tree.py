@@ -58,6 +58,11 @@ class TreeMeter:
                     values[name] = (total - earlier) / elapsed_s
         return values
 
+    def memory(self) -> float | None:
+        """Resident bytes of the tree as it was last found; None where the system does not tell at once."""
+        pages = [(_read(f"/proc/{pid}/statm") or "0 0").split()[1] for pid in self.pids]
+        return float(sum(map(int, pages)) * _PAGE_BYTES) if _HAS_PROC else None
+
     def _search(self) -> None:
         """Find the tree's processes, once a second: it reads all of /proc. A new one counts from now on."""
         now = time.monotonic()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fwtui.recorder.additions import add_lane
 from fwtui.recorder.schedules import SCHEDULES
+from fwtui.recorder.stack_dump import NoStackError
 
 if TYPE_CHECKING:
     from fwtui.recorder.run import Run
@@ -82,10 +83,10 @@ def _stack(run: Run, request: dict[str, Any]) -> Answer:
         return _refuse("say whose stack to take")
     if not lane.alive:
         return _refuse(f"{lane.name} does not run")
-    rows = run.stacks.take(lane)
-    if not rows:
-        return _refuse(f"{lane.name} does not tell its stack: install py-spy, and see that it may look at processes")
-    return {**OK, "stacks": rows}
+    try:
+        return {**OK, "stacks": run.stacks.take(lane)}
+    except NoStackError as error:
+        return _refuse(f"{lane.name} does not tell its stack: {error}")
 
 
 def _deep(run: Run, request: dict[str, Any]) -> Answer:

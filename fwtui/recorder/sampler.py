@@ -14,6 +14,8 @@ from fwtui.recording.samples_log import SamplesLogWriter
 from fwtui.recording.vocabulary import SOURCE_GPU, SOURCE_HOST, source_of_lane
 
 PERIOD_S = 0.15
+EARLY_S, EARLY_PERIOD_S = 3.0, 0.01
+"""Until so long after a lane's first steps its memory is read often: fifty short steps are over in a blink."""
 
 
 class Sampler:
@@ -35,6 +37,8 @@ class Sampler:
         self._meters: dict[int, TreeMeter] = {}
         self._host = HostMeter()
         self._lost = 0
+        self._early: dict[int, float] = {}
+        """By lane, until when its memory is read often."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -54,11 +58,23 @@ class Sampler:
             while not self._over.is_set():
                 self._sample(gpus)
                 due = max(due + PERIOD_S, time.monotonic() + PERIOD_S / 3)
-                self._over.wait(due - time.monotonic())
+                while (left := due - time.monotonic()) > 0 and not self._over.wait(min(left, EARLY_PERIOD_S)):
+                    self._sample_memory()
         except OSError as error:
             self._trouble(f"the hardware is not recorded any more: {error.strerror}")
         finally:
             gpus.close()
+
+    def _sample_memory(self) -> None:
+        """A row with nothing but the memory of each lane that is about to train or began to a moment ago."""
+        for lane in self._lanes:
+            meter = self._meters.get(lane.index)
+            if meter is None or meter.root != lane.pid or not lane.alive or not lane.ranks.known:
+                continue
+            now = time.monotonic()
+            if not lane.ranks.stepped or now < self._early.setdefault(meter.root, now + EARLY_S):
+                row = {"rss_bytes": meter.memory()}
+                self._log.append(time.perf_counter_ns(), source_of_lane(lane.index), row)
 
     def _sample(self, gpus: Gpus) -> None:
         self._log.append(time.perf_counter_ns(), SOURCE_HOST, self._host.sample())

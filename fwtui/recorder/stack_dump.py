@@ -52,12 +52,21 @@ def shown(file: str, folder: str | None) -> str:
     return file
 
 
-def by_py_spy(pid: int) -> list[Frame] | None:
-    """The main thread's stack by py-spy, innermost first; None where it is not installed or not allowed."""
+class NoStackError(RuntimeError):
+    """A stack cannot be taken; the message says in one sentence what it needs."""
+
+
+def by_py_spy(pid: int) -> list[Frame]:
+    """The main thread's stack by py-spy, innermost first.
+
+    Raises:
+        NoStackError: py-spy is not installed, or may not look at the process.
+    """
     program = Path(sys.executable).with_name("py-spy")
     command = str(program) if program.exists() else shutil.which("py-spy")
     if command is None:
-        return None
+        raise NoStackError("fwtui is not inside that process and py-spy is not installed: pip install py-spy")
+    done = None
     try:
         done = subprocess.run(
             [command, "dump", "--json", "--nonblocking", "--pid", str(pid)],
@@ -69,5 +78,7 @@ def by_py_spy(pid: int) -> list[Frame] | None:
         threads = json.loads(done.stdout)
         main = next((thread for thread in threads if thread.get("thread_name") == "MainThread"), threads[0])
         return [(str(frame["filename"]), int(frame["line"]), str(frame["name"])) for frame in main["frames"]]
-    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
-        return None
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError) as error:
+        told = done.stderr.decode("utf-8", "replace").strip().split("\n") if done else []
+        words = told[0][:160] if told and told[0] else f"{type(error).__name__}"
+        raise NoStackError(f"py-spy cannot look into process {pid} ({words}): it may need root") from error

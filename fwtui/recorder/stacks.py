@@ -29,9 +29,11 @@ from fwtui.recording.event_log import EventLogError, EventLogReader
 from fwtui.recording.run_folder import EVENTS, STACK_DUMP, RunFolder
 from fwtui.recording.vocabulary import CODE_BITS, CODE_MASK, EVENT
 
-PERIOD_S = 0.015
-RATES = ((1.5, 40.0), (5.0, 20.0), (40.0, 5.0))
-"""(until so many seconds of training, samples a second): at most 0.5 % of a lane's time, with ten frames a stack."""
+PERIOD_S, EARLY_PERIOD_S = 0.015, 0.004
+"""Between two looks; and while some lane is in its first second of training."""
+RATES = ((1.0, 80.0), (5.0, 20.0), (40.0, 5.0))
+"""(until so many seconds of training, samples a second): in the first second at most 0.8 % of a lane's time, with ten
+frames a stack, later 0.2 %."""
 LATE_RATE = 0.5
 STALL_LEAST_NS = 250_000_000
 STALL_TIMES_MEDIAN, STALL_TIMES_P90 = 4.0, 2.0
@@ -73,6 +75,11 @@ class RankWatch:
         self._asked: tuple[int, str, str | None] | None = None  # when, why, state of the thread
         self._insisted = False
         self._size = 0
+
+    @property
+    def early(self) -> bool:
+        """Whether it lives, and is about to make its first steps or did so a moment ago."""
+        return self._trained_s < RATES[0][0] and time.monotonic() - self._looked_s < 1.0
 
     def look(self) -> tuple[str, dict[str, Any]] | None:
         """Take what was asked for, and ask when it is time; (dump, what is known of it) when one has come."""
@@ -221,7 +228,7 @@ class Stacks:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        while not self._over.wait(PERIOD_S):
+        while not self._over.wait(EARLY_PERIOD_S if any(one.early for one in self._watches.values()) else PERIOD_S):
             with self._lock:
                 for lane in self._lanes:
                     if lane.alive:
@@ -267,14 +274,18 @@ class Stacks:
         return row
 
     def take(self, lane: Lane) -> list[dict[str, Any]]:
-        """The lane's stacks now, one a rank: by its guest, else by py-spy; empty when neither can."""
+        """The lane's stacks now, one a rank: by its guest, else by py-spy.
+
+        Raises:
+            NoStackError: neither can.
+        """
         with self._lock:
             rows = self._each(lane, RankWatch.take_now)
-            if rows or lane.pid is None:
+            if rows:
                 return rows
+            if lane.pid is None:
+                raise stack_dump.NoStackError("its process does not exist yet")
             frames = stack_dump.by_py_spy(lane.ranks.pid or lane.pid)
-            if frames is None:
-                return []
             now = time.perf_counter_ns()
             return [self._write(lane, frames, {"t": now, "rank": 0, "since": now, "kind": "asked", "state": None})]
 

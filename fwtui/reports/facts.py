@@ -10,7 +10,7 @@ from fwtui.analysis.comparison import alternative_words
 from fwtui.analysis.results import Pair
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.view.frame import Frame, Gpu, LaneFrame
-from fwtui.view.units import NOT_KNOWN, show
+from fwtui.view.units import NOT_KNOWN, lost_words, show
 
 
 class Row(NamedTuple):
@@ -122,6 +122,7 @@ MEASURES = (
     Measure("rate", lambda lane: show(lane.rate, "it/s")),
     Measure("throughput", lambda lane: show(lane.throughput_samples_s, "samples/s")),
     Measure("lost", _stalls),
+    Measure("lost to", lambda lane: lost_words(lane.lost), optional=True),
     Measure("start-up", lambda lane: show(lane.startup_s, "s")),
     Measure("compile", lambda lane: show(lane.compile_s, "s")),
     Measure("evaluation", lambda lane: show(lane.evaluation_s, "s"), optional=True),

@@ -140,7 +140,7 @@ def _findings(frame: Frame) -> Iterator[str]:
     for lane in frame.lanes:
         for finding in lane.findings:
             share = "" if finding.share is None else f", {show(finding.share, 'share')} of its time"
-            where = f"<p><code>{escape(finding.location)}</code></p>" if finding.location else ""
+            where = f"<p><code>{escape(finding.place)}</code></p>" if finding.location else ""
             cards.append(
                 f'<div class="card finding {finding.severity}"><i></i><div><h3>{finding.code} '
                 f"<span>{escape(lane.name)} · {finding.severity}{share}</span></h3><p>{escape(finding.evidence)}</p>"

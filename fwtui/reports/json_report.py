@@ -102,6 +102,7 @@ _SAME_NAME = (
     "throughput_samples_s",
     "stalls",
     "lost_share",
+    "lost",
     "wall_s",
     "attributed_s",
     "rss_peak_bytes",

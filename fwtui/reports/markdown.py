@@ -81,7 +81,7 @@ def _findings(frame: Frame) -> str:
     lines = []
     for lane in frame.lanes:
         for finding in lane.findings:
-            where = f" at `{finding.location}`" if finding.location else ""
+            where = f" at `{finding.place}`" if finding.location else ""
             share = "" if finding.share is None else f", {show(finding.share, 'share')} of its time"
             lines.append(
                 f"- **{_safe(lane.name)}: {finding.code}** ({finding.severity}{share}){where}: "

@@ -116,5 +116,5 @@ def _finding(lane: str, finding: Finding) -> Iterator[str]:
     yield f"  {lane}: {finding.code} ({finding.severity}{share})"
     yield from _filled(finding.evidence, "      ", "      ")
     if finding.location:
-        yield f"      at {finding.location}"
+        yield from _filled(finding.place, "      at ", "         ")
     yield from _filled(finding.advice, "      -> ", "         ")

@@ -103,6 +103,10 @@ class FwtuiApp(ViewApp):
         later = [stall for stall in stalls if stall.end_ns > now]
         earlier = [stall for stall in stalls if stall.end_ns < now]
         chosen = (later[:1] if direction > 0 else []) or (earlier[-1:] if direction < 0 or not later else [])
+        current = self.frame.lanes[self.focused_lane].current_stall
+        if current is not None and direction > 0 and not later:
+            self.push_screen(StallPanel(current, len(stalls) + 1, len(stalls) + 1, self.session.start_ns))
+            return
         if not chosen:
             self.notify(f"no stall of lane {self.focused_lane + 1} {'after' if direction > 0 else 'before'} this one")
             return
@@ -111,6 +115,14 @@ class FwtuiApp(ViewApp):
         if isinstance(self.screen, StallPanel):
             self.pop_screen()
         self.push_screen(StallPanel(chosen[0], number, len(stalls), self.session.start_ns))
+
+    def action_stack(self) -> None:
+        """Ask where the focused lane stands now."""
+        from fwtui.tui.panels import StackPanel
+
+        name = self.frame.lanes[self.focused_lane].name
+        request = {"do": "stack", "lane": name}
+        self._ask(request, lambda reply: self.push_screen(StackPanel(name, reply.get("stacks") or [])))
 
     def action_shot(self) -> None:
         try:

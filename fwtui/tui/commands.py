@@ -50,6 +50,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("whole-run", "0", "0", "whole run", "whole_run", "the whole run in the chart; again: as wide as before"),
     Command("next-stall", "n", "n", "next stall", "stall(1)", "go to the lane's next stall, with its stack", 9),
     Command("previous-stall", "N", "N", "previous stall", "stall(-1)", "go to the lane's stall before"),
+    Command("stack", "k", "k", "stack", "stack", "where the focused lane stands now: its stack"),
     Command("findings", "f", "f", "findings", "findings", "why lanes are slow, with advice", 6),
     Command("output", "o", "o", "output", "output", "what the focused lane printed, searchable", 7),
     Command("try", "w", "w", "try advice", "try_advice", "start a lane with the advice's fix beside the others", 10),

@@ -17,7 +17,7 @@ from fwtui.tui.sheet import MOST_ROWS, SheetScreen
 from fwtui.tui.theme import SEVERITY_INK
 from fwtui.tui.window import Window
 from fwtui.view.frame import LaneFrame
-from fwtui.view.units import show
+from fwtui.view.units import lost_words, show
 
 TWO_COLUMNS = 110
 """From this width on, the sheet has two columns."""
@@ -94,7 +94,7 @@ def _right(canvas: Canvas, row: int, lane: LaneFrame) -> int:
         share = f"  {show(finding.share, 'share')} of its time" if finding.share is not None else ""
         ink = SEVERITY_INK.get(finding.severity, "warn")
         canvas.put(row, 1, clip(f"{finding.letter} {finding.code}  {finding.severity}{share}", canvas.width - 2), ink)
-        where = f" at {finding.location}" if finding.location else ""
+        where = f" at {finding.place}" if finding.location else ""
         row = sections.paragraph(canvas, row + 1, 3, f"{finding.evidence}{where}", 4, "text")
         row = sections.paragraph(canvas, row, 3, f"→ {finding.advice}", 4, "dim") + 1
     if lane.deep is not None:
@@ -134,6 +134,7 @@ def _facts(canvas: Canvas, row: int, lane: LaneFrame) -> int:
         "evaluation": show(lane.evaluation_s, "s"),
         "waiting": show(lane.waiting_s, "s"),
         "memory peak": show(lane.rss_peak_bytes, "bytes"),
+        "time lost": f"{show(lane.lost_share, 'share')}: {lost_words(lane.lost)}",
         "throughput": show(lane.throughput_samples_s, "samples/s"),
     }
     for name, value in {"python": lane.python, **flat(lane.facts), **times, **_results(lane)}.items():

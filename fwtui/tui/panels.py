@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -89,7 +89,7 @@ class FindingsPanel(TextPanel):
             made.append(f"\n{lane.index + 1} {lane.name}", "bold")
             made.append("\n" if lane.findings else "  nothing found\n")
             for finding in lane.findings:
-                where = f"  at {finding.location}" if finding.location else ""
+                where = f"  at {finding.place}" if finding.location else ""
                 share = f", {show(finding.share, 'share')} of its time" if finding.share is not None else ""
                 made.append(f"  {finding.letter} {finding.code}", "bold")
                 made.append(f" ({finding.severity}{share}){where}\n    {finding.evidence}\n    → {finding.advice}\n")
@@ -113,13 +113,35 @@ class StallPanel(TextPanel):
         stall = self._stall
         made = Text()
         made.append(f"lost {show(stall.lost_ms, 'ms')}", "bold")
-        made.append(f" in {stall.phase}, ended {show((stall.end_ns - self._start_ns) / 1e9, 's')} into the run\n")
+        ended = f"ended {show((stall.end_ns - self._start_ns) / 1e9, 's')} into the run"
+        made.append(f" in {stall.phase}, {'and it goes on' if stall.in_progress else ended}\n")
         if stall.code:
             made.append(f"cause: {stall.code}\n")
         if stall.location:
             made.append(f"at {stall.location}" + (f" in {stall.function}" if stall.function else "") + "\n")
         made.append("\nstack, innermost first\n", "bold")
         made.append("\n".join(f"  {line}" for line in stall.stack) or "  none was taken: it was over too soon")
+        return made
+
+
+class StackPanel(TextPanel):
+    """Where a lane stands now, a stack a rank."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("k", "dismiss", "close")]
+
+    def __init__(self, lane: str, rows: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self._rows = rows
+        self.title_text = f"stack of {lane}"
+
+    def text(self) -> Text:
+        made = Text()
+        for row in self._rows:
+            place = f"at {row['location']}" if row.get("location") else "in no code of the user's"
+            made.append(f"rank {row.get('rank') or 0}  " if len(self._rows) > 1 else "")
+            made.append(place + (f" in {row['function']}" if row.get("function") else ""), "bold")
+            made.append(f"  inside {row['framework']}\n" if row.get("framework") else "\n")
+            made.append("".join(f"  {file}:{line} {name}\n" for file, line, name in row.get("frames") or ()))
         return made
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fwtui.analysis.comparison import headline, with_findings
 from fwtui.analysis.findings import find_all
+from fwtui.analysis.lane_facts import LaneFacts
 from fwtui.analysis.results import Comparison, Finding
 from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
 from fwtui.view.comparing import compared, ranked_lanes, samples_per_step
@@ -42,7 +43,16 @@ def build(session: Session, at_ns: int) -> Frame:
     facts = [lane_facts(session, index, at_ns, states[index], statistics[index]) for index in range(len(states))]
     findings = find_all(facts, comparison)
     lanes = tuple(
-        _lane(session, index, at_ns, states[index], statistics[index], ratios.get(index), findings[index])
+        _lane(
+            session,
+            index,
+            at_ns,
+            states[index],
+            statistics[index],
+            ratios.get(index),
+            findings[index],
+            facts[index],
+        )
         for index in range(len(session.logs))
     )
     comparison = with_findings(comparison, {lane.name: lane.findings for lane in lanes})
@@ -138,6 +148,7 @@ def _lane(
     statistics: LaneStatistics,
     ranked: tuple[float, tuple[float, float] | None] | None,
     findings: tuple[Finding, ...],
+    known: LaneFacts,
 ) -> LaneFrame:
     manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
     facts, plan, source = log.facts, log.notes.plan, source_of_lane(index)
@@ -187,6 +198,7 @@ def _lane(
         stalled_ms=statistics.stalled,
         stalls=statistics.stalls,
         lost_share=statistics.lost_share,
+        lost=known.lost,
         current_stall=current_stall(state, log, at_ns),
         loss_first=losses[0][1] if losses else None,
         loss_last=losses[-1][1] if losses else None,

@@ -73,6 +73,13 @@ class Derived:
         return result
 
 
+def _work(steps: Steps) -> np.ndarray:
+    """(steps, 2) ns in the model's work, and in its backward or fused part."""
+    backward = steps.phases[:, PHASE_INDEX["backward"]] + steps.phases[:, PHASE_INDEX["compute"]]
+    rest = steps.phases[:, PHASE_INDEX["forward"]] + steps.phases[:, PHASE_INDEX["optimizer"]]
+    return np.stack((backward + rest, backward), axis=1)
+
+
 class Derivation:
     """Derives the columns as steps arrive: what can no longer change is not looked at again.
 
@@ -123,7 +130,7 @@ class Derivation:
         counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns, steps.deep_ns)
         final = self.settled - self.anchor
         counted[:final] = self.flags["counted"][self.anchor : self.settled]
-        stalled, lost = find_stalls(steps.step_ns, counted, final)
+        stalled, lost = find_stalls(steps.step_ns, counted, final, _work(steps))
         self.flags.append(
             {
                 "counted": np.zeros(new, dtype=bool),

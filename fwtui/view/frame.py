@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fwtui.analysis.explanation import Explanation
-from fwtui.analysis.results import Comparison, Finding, PhaseTime, StepTimes
+from fwtui.analysis.results import Comparison, Finding, Lost, PhaseTime, StepTimes
 
 LANE_STATES = (
     "pending",  # not started yet
@@ -22,7 +22,7 @@ LANE_STATES = (
     "waiting",  # its turn is not now
     "evaluating",
     "stalled",  # no step for much longer than its habit
-    "hung",  # no step for so long that it looks dead
+    "hung",  # no step for so long that it looks dead; also of one that was ended while it stood so
     "finished",
     "failed",  # ended with a non-zero exit code of its own
     "killed",  # ended by a signal
@@ -179,6 +179,8 @@ class LaneFrame:
     """The last lines that the program printed."""
     why_no_steps: str | None = None
     """Why no step is seen, and what it would need; None while there is nothing to explain."""
+    lost: tuple[Lost, ...] = ()
+    """`lost_share` by cause and phase, largest first."""
     deep: DeepSplit | None = None
     ranks: tuple[RankFrame, ...] = ()
     """Empty for a lane with one rank."""

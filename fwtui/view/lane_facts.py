@@ -14,7 +14,7 @@ from fwtui.recording.code_lines import is_users
 from fwtui.recording.vocabulary import PHASE_INDEX, SOURCE_GPU, SOURCE_HOST, source_of_lane
 from fwtui.view.gpu import throttle_names
 from fwtui.view.lane_log import LaneLog
-from fwtui.view.lane_stalls import lost_by_cause, stalls_over
+from fwtui.view.lane_stalls import lost_by_cause, lost_split, stalls_over
 from fwtui.view.lane_state import LaneState
 from fwtui.view.lane_statistics import LaneStatistics
 from fwtui.view.samples import Samples
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from fwtui.view.session import Session
 
 _LEAST_ROWS = 8
-_WARMUP = 0.15
-"""Memory is looked at after this share of the training: buffers are made at first."""
+_WARMUP = 0.1
+"""Memory is looked at after this share of the steady steps: buffers are made at first."""
 _GPUS = 16
 _FIRST_STEPS = 4
 """They trace and compile in any program."""
@@ -48,7 +48,8 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
     source, guest = source_of_lane(index), log.facts
     derived = log.derived()
-    first = min(_FIRST_STEPS, int(np.argmax(derived.counted))) if derived.counted.any() else 0
+    counted = np.flatnonzero(derived.counted)
+    first = min(_FIRST_STEPS, int(counted[0])) if len(counted) else 0
     since = float(derived.steps.start_ns[first]) if len(derived.steps) else float(at_ns)
     trained_since = float(log.folder.first_step_ns or at_ns)
     until = min(at_ns, int(derived.steps.end_ns[-1])) if len(derived.steps) else at_ns
@@ -74,6 +75,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         lost_by=lost_by,
         stall_lines=stall_lines,
         stalls=len(stalls),
+        lost=lost_split(stalls, statistics.lost_share, (statistics.lost_share or 0.0) * statistics.own_s * 1e3),
         guest=guest,
         eager=_is_eager(log),
         lines=log.stacks.lines(since, at_ns),
@@ -92,7 +94,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         run_delay_share=samples.reduce(source, "run_delay_share", until, "mean", trained_since),
         host_others_cores=_others(samples, len(session.logs), until, trained_since),
         threads=samples.reduce(source, "threads", until, "max", trained_since),
-        rss=_quarters(samples, source, trained_since, until),
+        rss=_quarters(samples, source, float(derived.steps.start_ns[counted[0]]), until) if len(counted) else (),
         swap_growth_bytes=_growth(samples, "swap_used_bytes", trained_since, until),
         major_faults_s=samples.reduce(source, "major_faults_s", until, "mean", trained_since),
         gpu_util=samples.reduce(source, "gpu_util", until, "mean", trained_since),
@@ -148,7 +150,7 @@ def _others(samples: Samples, lanes: int, until: float, since: float) -> float |
 
 
 def _quarters(samples: Samples, source: int, since: float, until: float) -> tuple[float, ...]:
-    """Median memory in four equal parts of the training after its warm-up; empty when there are too few rows."""
+    """Median memory in four equal parts of the steady steps; empty when there are too few rows."""
     times, values = samples.of(source, "rss_bytes", until)
     begin = since + _WARMUP * (until - since)
     fits = (times >= begin) & ~np.isnan(values)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fwtui.analysis.lines import Lines, Stack
+from fwtui.analysis.results import Lost
 from fwtui.analysis.rules_host import saves
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.view import columns as cutting
@@ -21,6 +22,8 @@ STARVED = 0.4
 """A stall in which the main thread waited this share of the time for a core is no fault of the program's."""
 _PHASE_CODES = {"data": "input-bound", "callbacks": "slow-callback", "gc": "gc-pause", "compile": "retracing"}
 _MOST_FRAMES = 40
+LEAST_SHARE = 1e-9
+UNEXPLAINED = "unexplained"
 
 
 def stalls_over(log: LaneLog, derived: Derived, samples: Samples, source: int) -> Iterator[Stall]:
@@ -101,6 +104,27 @@ def current_stall(state: LaneState, log: LaneLog, at_ns: int) -> Stall | None:
         function=stack.function if stack else None,
         stack=shown(stack) if stack else (),
     )
+
+
+def lost_split(stalls: Sequence[Stall], lost_share: float | None, lost_ms: float) -> tuple[Lost, ...]:
+    """A lane's lost time by cause and phase; the shares sum to `lost_share`.
+
+    Args:
+        stalls: those that are known one by one; of a very long run the smallest are not.
+        lost_share: what all stalls lost, of the training time.
+        lost_ms: the same in ms.
+    """
+    known = sum(stall.lost_ms for stall in stalls)
+    scale = (lost_share or 0.0) / max(lost_ms, known) if known else 0.0
+    ms: dict[tuple[str | None, str], float] = defaultdict(float)
+    count = Counter((stall.code, stall.phase) for stall in stalls)
+    for stall in stalls:
+        ms[stall.code, stall.phase] += stall.lost_ms
+    parts = [Lost(code, phase, value * scale, count[code, phase]) for (code, phase), value in ms.items()]
+    rest = (lost_share or 0.0) - sum(part.share for part in parts)
+    if rest > LEAST_SHARE:
+        parts.append(Lost(None, UNEXPLAINED, rest, 0))
+    return tuple(sorted(parts, key=lambda part: -part.share))
 
 
 def lost_by_cause(stalls: Sequence[Stall], training_ns: float) -> tuple[dict[str, float], dict[str, str]]:

@@ -20,6 +20,8 @@ STALL_LEAST_NS = 300e6
 STALL_TIMES = 5.0
 HUNG_NS = 60e9
 HUNG_TIMES = 50.0
+_BUSY = ("wait", "compile", "evaluation")
+"""What a lane may do for long without a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def _word(session: Session, index: int, at_ns: int, count: int, newest: bool) ->
     if not spawned or at_ns < spawned:
         return "pending", "waiting for its turn to start", None, ""
     if ended and at_ns >= ended:
-        return _ended(manifest)
+        hung = _ended_hung(log, int(ended), count) if manifest.get("status") == "stopped" else None
+        return hung or _ended(manifest)
     if not session.live and newest and at_ns >= session.newest_ns:
         return "lost", "lost: the recorder died", None, ""
     steps = log.folder.steps
@@ -116,6 +119,18 @@ def _training(
     if silent > max(STALL_LEAST_NS, STALL_TIMES * median, limit):
         return "stalled", f"stalled in {phase}", since, phase
     return "training", "training", since, ""
+
+
+def _ended_hung(log: LaneLog, ended: int, count: int) -> tuple[str, str, int | None, str] | None:
+    """What a lane that was ended from outside had come to: None but for one that stood still for very long."""
+    tail = log.folder.tail()
+    if not count or log.at_gate or (tail is not None and (tail.open_span in _BUSY or tail.evaluation_ns > 0)):
+        return None
+    steps = log.folder.steps
+    silent = ended - int(steps.end_ns[count - 1])
+    if silent <= max(HUNG_NS, HUNG_TIMES * threshold_ns(log.derived().steps.step_ns[-256:])[1]):
+        return None
+    return "hung", f"hung: no step for {silent / 1e9:.0f} s, then it was ended", None, ""
 
 
 def _ended(manifest: dict[str, object]) -> tuple[str, str, int | None, str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from fwtui.analysis.results import Lost
 
 NOT_KNOWN = "n/a"
+LEAST_TOLD = 0.001
 
 
 def show(value: float | None, unit: str) -> str:
@@ -84,3 +87,9 @@ UNITS: dict[str, Callable[[float], str]] = {
     "°C": lambda value: f"{value:.0f} °C",
 }
 """Unit → how a known value in it is written."""
+
+
+def lost_words(lost: Sequence[Lost]) -> str:
+    """`slow-callback 12 %, forward 1 %`: lost time by cause, or by the phase that swelled where no cause is known."""
+    parts = [f"{part.code or part.phase} {show(part.share, 'share')}" for part in lost if part.share >= LEAST_TOLD]
+    return ", ".join(parts) or NOT_KNOWN

@@ -1,6 +1,7 @@
 """Runs the injected faults and their clean twins for real and prints the confusion table.
 
-    python tests/injection/run_suite.py [--only TEXT] [--part I/N] [--out FILE] [--table FILE…]
+    python tests/injection/run_suite.py [--only TEXT…] [--part I/N] [--keep FOLDER] [--out FILE] [--table FILE…]
+    python tests/injection/run_suite.py --again FOLDER        what is kept there, by the rules of now; runs nothing
 
 Alone on the machine: neighbours are a fault of their own (`cpu-starved`).
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,10 +32,11 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INT
 def run(case: Case, folder: Path) -> dict[str, Any]:
     """One case: what was found first, at which line, and all codes above a note."""
     words = [sys.executable, "-m", "fwtui", "run", "--headless", "--run-dir", str(folder / "runs")]
-    words += ["--json", str(folder / "report.json"), f"lane={case.path} {case.fault}"]
-    if case.second:
-        words.append(f"other={case.path} {case.second}")
-    environment = {**os.environ, **ONE_THREAD, **dict(case.environment)}
+    words += ["--json", str(folder / "report.json"), *case.options]
+    command = f"{case.launcher} {case.path}".strip()
+    words += [f"lane={command} {case.fault}", *([f"other={command} {case.second}"] if case.second else [])]
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {**os.environ, **ONE_THREAD, "PATH": path, **dict(case.environment)}
     burn = [sys.executable, "-c", "while True: pass"]
     burners = [subprocess.Popen(burn, stdin=subprocess.DEVNULL) for _ in range(case.neighbours)]
     try:
@@ -53,8 +57,23 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
             burner.wait()
     if not (folder / "report.json").exists():
         return {"case": case.name, "problem": done.stderr[-500:]}
-    lane = json.loads((folder / "report.json").read_text())["lanes"][0]
-    return judge(case, lane)
+    return judge(case, json.loads((folder / "report.json").read_text())["lanes"][0])
+
+
+def again(case: Case, folder: Path) -> dict[str, Any] | None:
+    """A kept run of a case, judged by the rules of now; None where there is none."""
+    kept = next((folder / slug(case) / "runs").glob("*/manifest.json"), None)
+    if kept is None:
+        return None
+    import fwtui
+
+    with fwtui.open(str(kept.parent)) as opened:
+        return judge(case, opened.report()["lanes"][0])
+
+
+def slug(case: Case) -> str:
+    """A folder's name for a case."""
+    return re.sub(r"[^a-z0-9]+", "-", case.name.lower())
 
 
 def judge(case: Case, lane: dict[str, Any]) -> dict[str, Any]:
@@ -75,6 +94,7 @@ def judge(case: Case, lane: dict[str, Any]) -> dict[str, Any]:
         "location": first["location"] if first else None,
         "evidence": first["evidence"] if first else None,
         "steps": lane["steps_counted"],
+        "attributed": lane["attributed_s"] / lane["wall_s"] if lane["attributed_s"] and lane["wall_s"] else None,
         "median_ms": (lane["step_ms"] or {}).get("median"),
     }
     row["right"] = row["found"] == case.expected if case.expected else not alarms
@@ -114,10 +134,12 @@ def _counted(names: Any) -> str:
 def main() -> int:
     """Run what is asked for, and print a line a case and the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="", help="cases whose name holds this text")
+    parser.add_argument("--only", nargs="+", default=[""], help="cases whose name holds one of these texts")
     parser.add_argument("--exact", action="store_true", help="the case of just that name")
     parser.add_argument("--part", default="1/1", help="the I-th of N parts")
     parser.add_argument("--clean-times", type=int, default=1, help="how often each clean twin runs")
+    parser.add_argument("--keep", type=Path, help="keep the run folders here")
+    parser.add_argument("--again", type=Path, help="judge the runs kept there once more, and run nothing")
     parser.add_argument("--out", help="append one JSON line a case to this file")
     parser.add_argument("--table", nargs="*", help="print the table of these files, and run nothing")
     arguments = parser.parse_args()
@@ -126,14 +148,26 @@ def main() -> int:
         print(table([row for line in lines if "problem" not in (row := json.loads(line))]))
         return 0
     part, parts = map(int, arguments.part.split("/"))
-    cases = [case for case in (*FAULTS, *CLEAN * arguments.clean_times) if arguments.only in case.name]
+    cases = [
+        case for case in (*FAULTS, *CLEAN * arguments.clean_times) if any(text in case.name for text in arguments.only)
+    ]
     if arguments.exact:
-        cases = [case for case in cases if case.name == arguments.only]
+        cases = [case for case in cases if case.name in arguments.only]
     rows = []
     for case in cases[part - 1 :: parts]:
         began = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="fwtui-injection-") as folder:
-            row = run(case, Path(folder))
+        if arguments.again:
+            row = again(case, arguments.again)
+            if row is None:
+                continue
+        elif arguments.keep:
+            folder = arguments.keep / slug(case)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            row = run(case, folder)
+        else:
+            with tempfile.TemporaryDirectory(prefix="fwtui-injection-") as name:
+                row = run(case, Path(name))
         rows.append(row)
         verdict = "ok" if row.get("right") and row.get("line_right") is not False else "WRONG"
         told = row.get("problem") or f"{row['codes']} at {row['location']} | {row['evidence']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ OUTSIDE = {"cpu-starved"}
 ALL = (*FAULTS, *CLEAN)
 
 
-def check(case: Case, folder: Path) -> None:
+def check(case: Case, folder: Path) -> dict[str, Any]:
     """The first finding is the injected one, at its line; a clean twin has none."""
     row = run(case, folder)
     assert "problem" not in row, row["problem"]
@@ -27,6 +28,7 @@ def check(case: Case, folder: Path) -> None:
         assert codes[:1] == [case.expected], row
         if case.line and row["found"] == case.expected:
             assert row["line_right"], row
+    return row
 
 
 @pytest.mark.frameworks
@@ -34,7 +36,8 @@ def check(case: Case, folder: Path) -> None:
     "case", [case for case in ALL if case.name in SAMPLE and not case.neighbours], ids=lambda case: case.name
 )
 def test_a_fault_and_its_clean_twin(case: Case, tmp_path: Path) -> None:
-    check(case, tmp_path)
+    row = check(case, tmp_path)
+    assert row["attributed"] == pytest.approx(1, abs=0.02)  # a wait between the steps is in the sum of the phases
 
 
 @pytest.mark.long

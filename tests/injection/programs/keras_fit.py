@@ -11,8 +11,8 @@ BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 import keras
 import numpy as np
 
-EPOCHS = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-features, batch, count = 256, 128, 40
+EPOCHS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+features, batch, count = 256, 128, 17
 keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).normal(size=(batch * count, features)).astype("float32")
 y = np.random.default_rng(1).integers(0, 10, batch * count)
@@ -24,15 +24,17 @@ class Watcher(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if FAULT == "slow-callback":
             time.sleep(0.008)  # LINE slow-callback
-        elif FAULT == "checkpoint-stall" and batch % 10 == 9:
+        elif FAULT == "checkpoint-stall" and batch % 6 == 5:
             self.model.save("/tmp/injected.keras")  # LINE checkpoint-stall
         elif FAULT == "gc-pause" and batch % 4 == 0:
             import gc
 
             gc.collect()  # LINE gc-pause
         elif FAULT == "memory-growth":
-            kept.append(np.ones(500_000))
-        elif FAULT == "lane-crashed" and batch == 30:
+            kept.append(np.ones(500_000))  # LINE memory-growth
+        elif FAULT == "logs" and batch % 100 == 99:
+            print(batch, logs["loss"])
+        elif FAULT == "lane-crashed" and self.model.optimizer.iterations == 40:
             raise RuntimeError("the callback failed")  # LINE lane-crashed
 
 
@@ -107,14 +109,24 @@ elif FAULT == "compile-in-timing":
     model.compile(optimizer="sgd", loss=loss, jit_compile=True)
 else:
     model.compile(optimizer="sgd", loss=loss)
-watched = FAULT in ("slow-callback", "checkpoint-stall", "gc-pause", "memory-growth", "lane-crashed")
+watched = FAULT in ("slow-callback", "checkpoint-stall", "gc-pause", "memory-growth", "lane-crashed", "logs")
 callbacks = [Watcher()] if watched else []
 more = {}
 if FAULT == "evaluation-stall":
-    more["validation_data"] = (np.concatenate([x] * 4), np.concatenate([y] * 4))
-if FAULT == "compile-in-timing":
-    EPOCHS = 1
-if BACKEND == "tensorflow" and FAULT not in ("per-execution-overhead",):
+    more["validation_data"] = (np.concatenate([x] * 8), np.concatenate([y] * 8))
+if FAULT == "evaluates":
+    more["validation_data"] = (x[:256], y[:256])
+if FAULT == "logs":
+    count = 300
+if FAULT in ("logs", "evaluates"):
+    EPOCHS = 1 if FAULT == "logs" else 6
+if FAULT == "worker-startup":
+    import torch
+
+    pairs = torch.utils.data.TensorDataset(torch.from_numpy(x[: batch * 6]), torch.from_numpy(y[: batch * 6]))
+    data = {"x": torch.utils.data.DataLoader(pairs, batch_size=batch, num_workers=2)}  # LINE worker-startup
+    EPOCHS = 9
+elif BACKEND == "tensorflow" and FAULT not in ("per-execution-overhead",):
     data = {"x": pipeline(), "steps_per_epoch": count}
 else:
     data = {"x": x, "y": y, "batch_size": batch}

@@ -1,6 +1,7 @@
 """A raw TensorFlow loop; argv names the one fault that is put in, `none` for the clean twin."""
 
 import os
+import queue
 import sys
 import time
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 FAULT = sys.argv[1]
-STEPS = 150
+STEPS = 300 if FAULT == "logs" else 50
 tf.random.set_seed(0)
 features, batch, count = 256, 128, 40
 if FAULT == "thread-oversubscription":
@@ -93,6 +94,8 @@ def log(step):
     elif FAULT == "slow-callback-busy":
         for number in range(60_000):
             str(number + step)  # LINE slow-callback-busy
+    elif FAULT == "logs" and step % 100 == 99:
+        print(step)
 
 
 kept = []
@@ -117,10 +120,12 @@ for step, (inputs, targets) in enumerate(pipeline()):
 
         gc.collect()  # LINE gc-pause
     elif FAULT == "memory-growth":
-        kept.append(np.ones(500_000))
-    elif FAULT == "checkpoint-stall" and step % 10 == 9:
+        kept.append(np.ones(500_000))  # LINE memory-growth
+    elif FAULT == "checkpoint-stall" and step % 8 == 7:
         saver.write("/tmp/injected-tf")  # LINE checkpoint-stall
-    elif FAULT == "lane-crashed" and step == 60:
+    elif FAULT == "lane-hung" and step == 40:
+        answer = queue.Queue().get()  # LINE lane-hung
+    elif FAULT == "lane-crashed" and step == 40:
         raise ValueError("the targets do not fit")  # LINE lane-crashed
     if step >= STEPS:
         break

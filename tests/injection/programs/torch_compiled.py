@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 FAULT = sys.argv[1]
-STEPS = 150 if FAULT != "compile-in-timing" else 40
+STEPS = 51
 torch.manual_seed(0)
 model = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -18,6 +18,8 @@ def forward(x, scale):
     hidden = model[1](model[0](x))
     if FAULT == "graph-breaks":
         print(end="")  # LINE graph-breaks
+    elif FAULT == "graph-breaks-value":
+        scale = scale + float(hidden.mean().item() > 100)  # LINE graph-breaks-value
     return model[4](model[3](model[2](hidden))) * scale
 
 

@@ -1,6 +1,7 @@
 """A plain PyTorch loop; argv names the one fault that is put in, `none` for the clean twin."""
 
 import sys
+import threading
 import time
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 FAULT = sys.argv[1]
-STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 150
+STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 300 if FAULT in ("logs", "evaluates") else 51
 torch.manual_seed(0)
 
 
@@ -51,6 +52,8 @@ def log(step, loss):
         for number in range(40_000):
             text = f"{step} {number}"  # LINE slow-callback-busy
         return text
+    elif FAULT == "logs" and step % 100 == 99:
+        print(step, float(loss))
     return loss
 
 
@@ -110,6 +113,8 @@ def main():
     loader = DataLoader(data, batch_size=batch, num_workers=0)
     if FAULT == "no-prefetch":
         loader = DataLoader(data, batch_size=batch, collate_fn=read_batch)  # LINE no-prefetch
+    elif FAULT == "workers":
+        loader = DataLoader(data, batch_size=batch, num_workers=1, persistent_workers=True)
     elif FAULT == "worker-startup":
         data = TensorDataset(x[: batch * 6], y[: batch * 6])
         loader = DataLoader(data, batch_size=batch, num_workers=2)  # LINE worker-startup
@@ -133,14 +138,18 @@ def main():
 
                     gc.collect()  # LINE gc-pause
             elif FAULT == "memory-growth":
-                kept.append(torch.ones(500_000))
-            elif FAULT == "checkpoint-stall" and step % 10 == 9:
+                kept.append(torch.ones(500_000))  # LINE memory-growth
+            elif FAULT == "checkpoint-stall" and step % 8 == 7:
                 torch.save([model.state_dict(), moments], "/tmp/injected.pt")  # LINE checkpoint-stall
-            elif FAULT == "lane-crashed" and step == 60:
+            elif FAULT == "lane-hung" and step == 40:
+                threading.Event().wait()  # LINE lane-hung
+            elif FAULT == "lane-crashed" and step == 40:
                 raise ValueError("the targets do not fit")  # LINE lane-crashed
             step += 1
             if step >= STEPS:
                 break
+        if FAULT == "evaluates":
+            evaluate(model, x[:256], y[:256])
         if FAULT == "evaluation-stall":
             evaluate(model, torch.cat([x] * 3), torch.cat([y] * 3))
     return kept, np.mean

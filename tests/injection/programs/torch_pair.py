@@ -28,7 +28,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 step_model = torch.compile(model) if WHAT == "compiled" else model
 loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=batch)
 steps = 0
-while steps < 160:
+while steps < 80:
     for inputs, targets in loader:
         optimizer.zero_grad()
         nn.functional.cross_entropy(step_model(inputs), targets).backward()
