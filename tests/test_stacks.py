@@ -161,3 +161,16 @@ def test_a_lane_starts_again_when_it_is_asked_to(tmp_path: Path) -> None:
         finally:
             process.terminate()
             process.wait(timeout=20)
+
+
+def test_what_py_spy_lacks_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack_dump.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(stack_dump.NoStackError, match="pip install"):
+        stack_dump.by_py_spy(1)
+    program = tmp_path / "py-spy"
+    program.write_text("#!/bin/sh\necho 'Permission Denied: Try running again with elevated permissions' >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(stack_dump.NoStackError, match="Permission Denied.* root"):
+        stack_dump.by_py_spy(1)

@@ -23,7 +23,7 @@ class Cause(NamedTuple):
     advice: Mapping[str, str]
     """One line that names the option to change: by framework, `keras+torch` before `keras`; `*` for any other."""
     explains: tuple[str, ...] = ()
-    """Codes that are this one's symptoms where both are found: they stand behind it."""
+    """Codes that stand behind this one as its symptoms, where both are found (at one line, if both have a line)."""
 
 
 CAUSES = (
@@ -96,7 +96,7 @@ CAUSES = (
         {"breaks": 1},
         "each break ends a graph: what stands on its two sides is not fused (PyTorch's guide to torch.compile)",
         {"*": "take the named line out of the compiled function; torch.compile(fullgraph=True) shows each one"},
-        ("dispatch-bound", "sync-every-step"),
+        ("retracing", "sync-every-step"),
     ),
     Cause(
         "retracing", "J", "tracing or compiling goes on after the first steps",
@@ -107,7 +107,7 @@ CAUSES = (
             "keras": "one shape for all batches: Dataset.batch(n, drop_remainder=True), or padded_batch",
             "*": "tf.function(reduce_retracing=True), tensors instead of Python numbers, batches padded to one shape",
         },
-        ("compile-in-timing", "per-execution-overhead"),
+        ("compile-in-timing",),
     ),
     Cause(
         "compile-in-timing", "J", "a good part of the whole training is its one-time compilation",

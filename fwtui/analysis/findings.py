@@ -61,11 +61,18 @@ def _causes_first(found: Sequence[Finding]) -> list[Finding]:
     placed: dict[str, Finding] = {}
     for one in found:
         for cause in found:
-            if one.code in CAUSE[cause.code].explains and one.code not in placed and cause.code not in placed:
+            if _explains(cause, one) and one.code not in placed and cause.code not in placed:
                 worse = min(cause.severity, one.severity, key=lambda severity: _ORDER[severity])
                 placed[cause.code] = replace(cause, severity=worse)
         placed.setdefault(one.code, one)
     return list(placed.values())
+
+
+def _explains(cause: Finding, one: Finding) -> bool:
+    """Whether the second is the first one's symptom: by the table, and at the same line where both have one."""
+    return one.code in CAUSE[cause.code].explains and (
+        cause.location is None or one.location is None or cause.location == one.location
+    )
 
 
 _NAMED = frozenset(

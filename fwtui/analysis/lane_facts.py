@@ -45,6 +45,8 @@ class LaneFacts:
     """TensorFlow's calls back into Python (`py_function`, generators)."""
     python_call_share: float | None = None
     """Share of the time in such calls."""
+    python_rest_share: float | None = None
+    """Share of the time without any such call for longer than TensorFlow takes between two of a batch."""
     python_call_at: str | None = None
     """The user's function that they call; None of a generator."""
     training_s: float = 0.0

@@ -96,6 +96,7 @@ def growth_share(facts: LaneFacts, share: float, lines: Lines) -> float:
         return 0.0
     running = lines.where(lambda stack: stack.runs is not False).share_of(lines) if len(lines) else 1.0
     touching_ms = a_step / PAGE_BYTES * limit("memory-growth", "us_a_page") / 1e3
+    touching_ms /= max(0.1, 1 - (facts.run_delay_share or 0.0))  # a thread that waits for a core takes longer for it
     return min(share * running, touching_ms / facts.total_ms)
 
 

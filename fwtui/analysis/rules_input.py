@@ -9,6 +9,8 @@ from fwtui.analysis.results import Finding
 _LOADING = ("torch/utils/data", "keras/src/trainers/data_adapters", "tensorflow/python/data")
 ENOUGH_STACKS = 3
 NEVER_RESTS = 0.8
+"""Of the time; in turn a pipeline that waits for the training rests for a good part of it."""
+RESTS = 0.3
 
 
 def data_wait(facts: LaneFacts) -> Finding | None:
@@ -31,7 +33,9 @@ def data_wait(facts: LaneFacts) -> Finding | None:
         )
         return finding("worker-startup", facts, facts.loader_start_share, evidence, _set_up_at(facts))
     ms = share * facts.total_ms
-    evidence = f"waiting for data takes {ms:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%})"
+    seen = "data" in facts.mean_ms or facts.compute_data_share is not None
+    what = "waiting for data takes" if seen else "the step waits while the pipeline's Python code runs,"
+    evidence = f"{what} {ms:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%})"
     per_sample = _per_sample(facts, lines)
     if per_sample is not None and share >= limit("per-sample-transform", "share"):
         evidence += f"; {per_sample[1]:.0%} of it in Python code called for each sample"
@@ -58,8 +62,9 @@ def _wait(facts: LaneFacts) -> tuple[float | None, Lines]:
         # Without loading ahead the step stands while the pipeline's Python code runs; else only if that never rests.
         if not _prefetches(facts):
             return running * facts.share("compute"), facts.thread_lines
-        if running > NEVER_RESTS:
-            return facts.share("compute") * 0.5, facts.thread_lines
+        rest = facts.python_rest_share
+        if running > NEVER_RESTS or (rest is not None and rest < RESTS):
+            return running * facts.share("compute"), facts.thread_lines
     return None, lines
 
 

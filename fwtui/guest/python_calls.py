@@ -19,6 +19,10 @@ _totals: Dict[Any, List[Any]] = {}
 """By TensorFlow's token: calls, ns, where the function stands."""
 _noted = [0, 0]
 _first = [0]
+_rest = [0, 0]
+"""When the last call ended, and how long there was none: a pipeline that is ahead of the training waits for it."""
+REST_NS = 2_000_000
+"""TensorFlow's own work between two calls for samples of a batch takes less."""
 
 
 def arm(module: Any) -> None:
@@ -27,6 +31,9 @@ def arm(module: Any) -> None:
     def make(original: Any) -> Any:
         def __call__(self: Any, token: Any, *args: Any, **kwargs: Any) -> Any:
             began = _now()
+            gap = began - _rest[0]
+            if gap > REST_NS and _rest[0]:
+                _rest[1] += gap
             try:
                 return original(self, token, *args, **kwargs)
             finally:
@@ -34,7 +41,8 @@ def arm(module: Any) -> None:
                 if row is None:
                     row = _totals[token] = [0, 0, _place(self, token)]
                 row[0] += 1
-                row[1] += _now() - began
+                _rest[0] = ended = _now()
+                row[1] += ended - began
 
         return __call__
 
@@ -70,4 +78,4 @@ def note(now_ns: int) -> None:
     if calls != _noted[1]:
         _noted[:] = [now_ns, calls]
         most = max(rows, key=lambda row: row[1])
-        agent.note("python_calls", calls=calls, ns=sum(row[1] for row in rows), at=most[2])
+        agent.note("python_calls", calls=calls, ns=sum(row[1] for row in rows), at=most[2], rest_ns=_rest[1])

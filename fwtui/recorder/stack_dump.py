@@ -65,7 +65,7 @@ def by_py_spy(pid: int) -> list[Frame]:
     program = Path(sys.executable).with_name("py-spy")
     command = str(program) if program.exists() else shutil.which("py-spy")
     if command is None:
-        raise NoStackError("fwtui is not inside that process and py-spy is not installed: pip install py-spy")
+        raise NoStackError("fwtui is not inside that process and py-spy is not installed: pip install 'fwtui[stacks]'")
     done = None
     try:
         done = subprocess.run(

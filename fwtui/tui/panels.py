@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Static
 
+from fwtui.analysis.lines import short
 from fwtui.recording.vocabulary import PHASES
 from fwtui.tui.commands import Command
 from fwtui.view.frame import Frame, Stall
@@ -140,8 +141,8 @@ class StackPanel(TextPanel):
             place = f"at {row['location']}" if row.get("location") else "in no code of the user's"
             made.append(f"rank {row.get('rank') or 0}  " if len(self._rows) > 1 else "")
             made.append(place + (f" in {row['function']}" if row.get("function") else ""), "bold")
-            made.append(f"  inside {row['framework']}\n" if row.get("framework") else "\n")
-            made.append("".join(f"  {file}:{line} {name}\n" for file, line, name in row.get("frames") or ()))
+            made.append(f", inside {short(row['framework'])}\n" if row.get("framework") else "\n")
+            made.append("".join(f"  {short(file)}:{line} {name}\n" for file, line, name in row.get("frames") or ()))
         return made
 
 

@@ -84,6 +84,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         python_calls_a_step=calls[0] if calls else None,
         python_call_share=calls[1] if calls else None,
         python_call_at=calls[2] if calls else None,
+        python_rest_share=calls[3] if calls else None,
         training_s=(statistics.training_ns - compiled_in_steps) / 1e9,
         compile_s=log.folder.compile_ns / 1e9,
         late_compile_share=late_share,
@@ -130,16 +131,19 @@ def _threads(log: LaneLog, at_ns: int) -> tuple[Lines, float | None]:
     return Lines([stack_of(row, None, "data") for row in rows]), min(1.0, moments / looks) if looks > 0 else None
 
 
-def _python_calls(log: LaneLog, statistics: LaneStatistics, at_ns: int) -> tuple[float, float, str | None] | None:
-    """(calls a step, share of the time, the function) of TensorFlow's calls back into Python while it trained."""
+def _python_calls(
+    log: LaneLog, statistics: LaneStatistics, at_ns: int
+) -> tuple[float, float, str | None, float | None] | None:
+    """(calls a step, share of the time, the function, share without any) of TensorFlow's calls back into Python."""
     rows = [row for row in log.notes.python_calls if (log.folder.first_step_ns or 0) <= row[0] <= at_ns]
     if len(rows) < 2 or not statistics.count:
         return None
-    (first_ns, first_calls, first_in, _), (last_ns, last_calls, last_in, place) = rows[0], rows[-1]
+    (first_ns, first_calls, first_in, _, before), (last_ns, last_calls, last_in, place, rest) = rows[0], rows[-1]
     ends = log.folder.steps.end_ns
     steps = int(np.searchsorted(ends, last_ns) - np.searchsorted(ends, first_ns))
     share = (last_in - first_in) / max(1, last_ns - first_ns)
-    return (last_calls - first_calls) / max(1, steps), min(1.0, share), place
+    resting = None if rest is None or before is None else (rest - before) / max(1, last_ns - first_ns)
+    return (last_calls - first_calls) / max(1, steps), min(1.0, share), place, resting
 
 
 def _others(samples: Samples, lanes: int, until: float, since: float) -> float | None:

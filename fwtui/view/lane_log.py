@@ -49,8 +49,8 @@ class Notes:
     plan: dict[str, Any] = field(default_factory=dict)
     samples: float | None = None
     messages: list[tuple[int, str]] = field(default_factory=list)
-    python_calls: list[tuple[int, int, int, str | None]] = field(default_factory=list)
-    """(time, calls so far, ns in them so far, where) of TensorFlow's calls back into Python."""
+    python_calls: list[tuple[int, int, int, str | None, int | None]] = field(default_factory=list)
+    """(time, calls so far, ns in them so far, where, ns without any so far) of TensorFlow's calls back into Python."""
     thread_stacks: list[dict[str, Any]] = field(default_factory=list)
     """Where the user's code ran in other threads than the main one."""
     too_old: str | None = None
@@ -81,7 +81,8 @@ class Notes:
                 }
                 self.results.append((time_ns, values))
             elif kind == "python_calls":
-                self.python_calls.append((time_ns, int(note["calls"]), int(note["ns"]), note.get("at")))
+                rest = int(note["rest_ns"]) if "rest_ns" in note else None
+                self.python_calls.append((time_ns, int(note["calls"]), int(note["ns"]), note.get("at"), rest))
             elif kind == "thread_stack":
                 self.thread_stacks.append(note)
             elif kind == "too_old":
