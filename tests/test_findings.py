@@ -11,6 +11,7 @@ from fwtui.analysis.causes import CAUSES, advice
 from fwtui.analysis.findings import find, find_all
 from fwtui.analysis.lane_facts import LaneFacts
 from fwtui.analysis.lines import Lines, Stack, after_update
+from fwtui.analysis.results import Comparison, UnfairReason
 
 HEALTHY = {"data": 0.2, "forward": 3.0, "backward": 5.0, "optimizer": 1.0, "callbacks": 0.1, "gc": 0.0}
 TORCH = "/v/site-packages/torch/"
@@ -176,6 +177,73 @@ def test_what_stands_below_the_update_runs_after_it() -> None:
     late = stack("forward", ("train.py", 3, "log"), ("train.py", 13, "main"))
     early = stack("forward", ("train.py", 5, "net"), ("train.py", 10, "main"))
     assert after_update(Lines([update, late, early])).stacks == [late]
+
+
+LEAK = {"rss": (1e9, 1.1e9, 1.2e9, 1.3e9), "counted": 100, "training_s": 1.0}
+
+
+def test_a_line_that_is_busy_with_fresh_memory_is_named_for_what_it_keeps() -> None:
+    busy = lines(stack("callbacks", ("keep.py", 5, "keep"), LOOP))
+    first, *others = find(lane(mean_ms=phases(callbacks=4.0), lines=busy, **LEAK))
+    assert (first.code, first.location, others) == ("memory-growth", "keep.py:5", [])
+
+
+def test_a_line_that_sleeps_is_slow_whatever_grows_beside_it() -> None:
+    sleeps = lines(stack("callbacks", ("log.py", 5, "log"), LOOP, runs=False))
+    found = find(lane(mean_ms=phases(callbacks=4.0), lines=sleeps, **LEAK))
+    assert [(one.code, one.location) for one in found] == [("slow-callback", "log.py:5"), ("memory-growth", None)]
+
+
+def test_memory_that_levels_off_is_no_growth() -> None:
+    assert find(lane(rss=(1e9, 1.2e9, 1.25e9, 1.26e9))) == ()
+
+
+def test_the_cause_stands_before_its_symptom() -> None:
+    eager = lane(median_ms=20.0, guest={"compiled": False, "grad_nodes": 600}, mean_ms=phases(forward=9.0))
+    found, _ = find_all([eager, lane(median_ms=9.0, guest={"compiled": True})], None)
+    assert [one.code for one in found] == ["compiled-on-one-side", "dispatch-bound"]
+    assert found[0].severity == found[1].severity
+
+
+@pytest.mark.parametrize(("place", "first"), [("net.py:8", "graph-breaks"), ("net.py:20", "retracing")])
+def test_a_break_explains_what_is_compiled_again_at_its_own_line(place: str, first: str) -> None:
+    guest = {
+        "graph_breaks": [{"at": "net.py:8", "reason": "item()", "count": 1}],
+        "recompiles": [{"at": place, "function": "forward", "reason": "x"}],
+        "recompile_count": 9,
+    }
+    assert find(lane(late_compile_share=0.3, guest=guest))[0].code == first
+
+
+def test_unequal_precision_is_named_once_and_by_its_own_name() -> None:
+    double, single = {"dtype": "float64"}, {"dtype": "float32"}
+    only = (UnfairReason("precision", "a: float64, b: float32"),)
+    for reasons, codes in ((only, []), ((*only, UnfairReason("batch-size", "a: 1, b: 2")), ["unequal-work"])):
+        unfair = Comparison("a", False, reasons, (), None, ())
+        found, _ = find_all([lane(median_ms=20.0, guest=double), lane(median_ms=9.0, guest=single)], unfair)
+        assert {one.code for one in found} == {"precision-mismatch", *codes}
+
+
+def test_the_framework_stands_beside_the_users_line() -> None:
+    save = stack("callbacks", ("/lib/python3.11/json/encoder.py", 7, "encode"), ("log.py", 5, "log"), LOOP)
+    inside = replace(save, location="log.py:5", function="log", users=(LOOP, ("log.py", 5, "log")))
+    found = find(lane(mean_ms=phases(callbacks=4.0), lines=lines(inside)))
+    assert found[0].place == "log.py:5 in log(), inside json/encoder.py:7 encode"
+
+
+def test_the_update_that_the_guest_noted_tells_what_comes_after_it() -> None:
+    late = stack("forward", ("train.py", 3, "log"), ("train.py", 13, "main"))
+    early = stack("forward", ("train.py", 5, "net"), ("train.py", 10, "main"))
+    assert after_update(Lines([late, early]), [["train.py", 12, "main"]]).stacks == [late]
+
+
+def test_a_pipeline_that_never_rests_holds_up_the_step() -> None:
+    guest = {"pipeline": ["TensorSlice", "Map", "Batch", "Prefetch"]}
+    calls = {"python_calls_a_step": 128.0, "python_call_share": 0.6, "python_call_at": "read.py:4"}
+    bound = keras(guest=guest, python_rest_share=0.05, **calls)
+    ahead = keras(guest=guest, python_rest_share=0.35, **calls)
+    assert [(one.code, one.location) for one in find(bound)] == [("per-sample-transform", "read.py:4")]
+    assert find(ahead) == ()
 
 
 def test_the_table_is_whole() -> None:

@@ -172,5 +172,5 @@ def test_what_py_spy_lacks_is_said_in_a_sentence(tmp_path: Path, monkeypatch: py
     program.write_text("#!/bin/sh\necho 'Permission Denied: Try running again with elevated permissions' >&2; exit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    with pytest.raises(stack_dump.NoStackError, match="Permission Denied.* root"):
+    with pytest.raises(stack_dump.NoStackError, match=r"Permission Denied.* root"):
         stack_dump.by_py_spy(1)

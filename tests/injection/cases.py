@@ -119,6 +119,7 @@ FAULTS = (
     Case("torch_ranks", "straggler-data", "straggler-rank", launcher=RANKS),
     Case("torch_ranks", "straggler-callback", "straggler-rank", launcher=RANKS),
     Case("torch_pair", "nchw", "layout-mismatch", line=False, second="nhwc"),
+    Case("torch_pair", "nchw-norm", "layout-mismatch", line=False, second="nhwc-norm"),
     Case("keras_functional", "nhwc", "layout-mismatch", line=False, second="nchw", environment=TORCH),
     Case("keras_pair", "wrapped", "backend-wrapper", line=False, second="plain", environment=TORCH),
     Case("keras_pair", "wrapped-deep", "backend-wrapper", line=False, second="plain-deep", environment=TORCH),

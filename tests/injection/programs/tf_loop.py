@@ -84,7 +84,7 @@ def pipeline():
 
         data = data.map(call)
     if FAULT == "no-prefetch":
-        return data.map(lambda a, b: (tf.sort(tf.sin(tf.tile(a, [10])))[:features], b)).batch(batch)  # LINE no-prefetch
+        return data.map(lambda a, b: (tf.sort(tf.sin(tf.tile(a, [3])))[:features], b)).batch(batch)  # LINE no-prefetch
     return data.batch(batch).prefetch(tf.data.AUTOTUNE)
 
 

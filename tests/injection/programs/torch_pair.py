@@ -9,12 +9,17 @@ WHAT = sys.argv[1]
 torch.manual_seed(0)
 dtype = torch.float64 if WHAT == "double" else torch.float32
 batch = 64 if WHAT == "small-batch" else 128
-if WHAT in ("nchw", "nhwc"):
-    convolutions = [nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1)]
-    model = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(32 * 256, 10))
-    x = torch.randn(16 * 10, 32, 16, 16)
+if WHAT.startswith(("nchw", "nhwc")):
+    blocks = []
+    for _ in range(2):
+        if WHAT.endswith("-norm"):
+            blocks += [nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)]
+        else:
+            blocks += [nn.Conv2d(32, 32, 3, padding=1, groups=32), nn.Conv2d(32, 32, 1), nn.ReLU()]
+    model = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+    x = torch.randn(16 * 10, 32, 24, 24)
     batch = 16
-    if WHAT == "nhwc":
+    if WHAT.startswith("nhwc"):
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
 elif WHAT in ("eager", "compiled"):
     layers = [layer for _ in range(40) for layer in (nn.Linear(64, 64), nn.GELU(), nn.LayerNorm(64))]
