@@ -419,6 +419,23 @@ def test_hooks_change_a_torch_program_and_say_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.frameworks
+def test_hooks_change_the_optimizer_and_the_loader_of_a_torch_program(tmp_path: Path) -> None:
+    program = str(lanes.PROGRAMS / "torch_loader.py")
+    changed = lanes.run([program], tmp_path / "run", FWTUI_CHANGE="optimizer=fused,workers=2")
+    assert changed.code == 0, changed.stderr
+    assert set(changed.lane().facts["changes"]) == {"optimizer=fused", "workers=2"}
+    assert "updates 60" in changed.stdout
+
+
+@pytest.mark.frameworks
+def test_a_hook_keeps_losses_from_being_converted_in_each_step_of_fit(tmp_path: Path) -> None:
+    program = str(lanes.PROGRAMS / "keras_fit.py")
+    changed = lanes.run([program], tmp_path / "run", FWTUI_CHANGE="no_logs", KERAS_BACKEND="tensorflow")
+    assert changed.code == 0, changed.stderr
+    assert changed.lane().facts["changes"] == ["no_logs"]
+
+
+@pytest.mark.frameworks
 def test_hooks_change_a_keras_program_and_say_so(tmp_path: Path) -> None:
     program = str(lanes.PROGRAMS / "keras_fit.py")
     changes = "steps_per_execution=2,graph,replay_data=2"

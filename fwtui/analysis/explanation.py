@@ -19,6 +19,7 @@ VERDICTS = (
     "undecided",  # the time was too short for this much noise
     "failed",  # a lane ended with an error
     "not tried",  # the budget was spent before
+    "running",  # what is seen of it so far
 )
 STATUSES = ("running", "done", "stopped", "failed")
 
@@ -139,6 +140,8 @@ class Explanation:
     sentence: str = ""
     now: str | None = None
     """What is being tried at the moment."""
+    running: Experiment | None = None
+    """The experiment that is being made, with what is seen of it so far."""
     budget_s: float = 0.0
     spent_s: float = 0.0
     left_s: float | None = None
@@ -164,6 +167,7 @@ def from_json(value: Any) -> Explanation | None:
             **{
                 **_known(Explanation, value),
                 "experiments": tuple(_experiment(item) for item in value.get("experiments", ())),
+                "running": _experiment(value["running"]) if value.get("running") else None,
                 "together": _together(value.get("together")),
                 "step_costs": tuple(_step_cost(item) for item in value.get("step_costs", ())),
             }

@@ -273,8 +273,8 @@ def _machine(facts: dict[str, Any]) -> str:
 
 
 def _conclude(folder: RunFolder, result: Explanation, arguments: argparse.Namespace, printer: follow.Printer) -> None:
-    from fwtui.reports import waterfall
     from fwtui.reports.explanation import lines
+    from fwtui.view import waterfall
 
     session: Session = follow.open_session(folder)
     try:

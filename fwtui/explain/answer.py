@@ -92,7 +92,7 @@ def sentence(explanation: Explanation) -> str:
         return ""
     head = f"{explanation.slower} takes {_times(ratio)} as long as {explanation.faster}"
     if gap.ci95 is None:
-        return f"{head}, about: too few turns to say how much, so compare for longer (--seconds)"
+        return f"{head}, about: too few turns yet to say how much, so compare for longer first"
     if gap.ci95[0] <= 0:
         return f"no difference between {explanation.slower} and {explanation.faster} was measured: nothing to explain"
     proven = [item for item in explanation.experiments if is_cause(item) and item.share_of_gap]

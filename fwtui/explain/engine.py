@@ -27,6 +27,8 @@ TRAINING_S = 16.0
 MEASURING_S = 9.0
 """What an experiment usually trains before it is decided."""
 START_GUESS_S = 6.0
+SAVE_S = 2.0
+"""How often `explain.json` is renewed while an experiment runs, for those who watch."""
 
 NEED_FREE_CORES = ("thread-setting", "thread-oversubscription")
 """Causes of which nothing can be said where other programs hold the cores."""
@@ -63,7 +65,7 @@ class Engine:
     ) -> None:
         self._folder, self._setting, self._launch, self._show = folder, setting, launch, show
         self._budget_s, self._began = budget_s, time.monotonic() - spent_s
-        self._start_s = START_GUESS_S
+        self._start_s, self._saved = START_GUESS_S, 0.0
         self.slower, self.faster, findings, self.result = self._open()
         self._findings = findings
         reference = self.result.baseline
@@ -147,11 +149,16 @@ class Engine:
         self.result = replace(self.result, now=now)
         self._save()
         folder = self._launch(argv)
+        again = command(argv, lanes)
+        if self.result.running is not None:
+            running = replace(self.result.running, run=folder.id, command=again)
+            self.result = replace(self.result, running=running)
+            self._save()
         looks = conduct(folder, places, seconds, lambda looks: self._left_s() < 0 or judge(looks), self._tick)
         starts = [look.startup_s for look in looks if look.startup_s]
         if starts:
             self._start_s = (self._start_s + sum(starts) / len(starts)) / 2
-        return looks, folder.id, command(argv, lanes)
+        return looks, folder.id, again
 
     def _scaled(self, look: Seen) -> effects.Turns:
         """A lane's turns for the reference's number of samples."""
@@ -168,12 +175,15 @@ class Engine:
     def _try(self, item: Candidate) -> Experiment:
         """One factor changed, against the unchanged lane; on the faster lane's side it is what the change costs."""
         order = slice(None, None, -1 if item.factor.side == "faster" else 1)
+        self.result = replace(self.result, running=replace(self._row(item), verdict="running"))
+
+        def enough(looks: Sequence[Seen]) -> bool:
+            effect = self._effect(looks[order], ended=False)
+            self._so_far(effect)
+            return answer.decided(effect.saved, self._gap)
+
         try:
-            looks, run, again = self._run(
-                (item.lane, item.changed),
-                item.factor.cause,
-                lambda looks: answer.decided(self._effect(looks[order], ended=False).saved, self._gap),
-            )
+            looks, run, again = self._run((item.lane, item.changed), item.factor.cause, enough)
         except ExperimentError as error:
             return replace(self._row(item), verdict="failed", reason=str(error))
         effect, problem = self._effect(looks[order]), _problem(looks, item)
@@ -191,6 +201,14 @@ class Engine:
             run=run,
             command=again,
         )
+
+    def _so_far(self, effect: Effect) -> None:
+        """Show what is seen of the experiment that runs."""
+        row = self.result.running
+        if row is not None and effect.saved is not None:
+            share = effects.quotient(effect.saved, self._gap)
+            row = replace(row, effect_ms=effect.saved, share_of_gap=share, speedup=effect.speedup, turns=effect.pairs)
+            self.result = replace(self.result, running=row)
 
     def _row(self, item: Candidate) -> Experiment:
         factor, means = item.factor, {"environment": "environment changed", "hook": "changed by a hook from outside"}
@@ -283,11 +301,14 @@ class Engine:
 
     def _add(self, experiment: Experiment) -> None:
         self.result = answer.concluded(
-            replace(self.result, experiments=(*self.result.experiments, experiment), now=None)
+            replace(self.result, experiments=(*self.result.experiments, experiment), now=None, running=None)
         )
 
     def _tick(self) -> None:
-        self._show(self._timed())
+        if time.monotonic() - self._saved > SAVE_S:
+            self._save()
+        else:
+            self._show(self._timed())
 
     def _timed(self) -> Explanation:
         spent = time.monotonic() - self._began
@@ -295,12 +316,13 @@ class Engine:
 
     def _save(self) -> None:
         """Write what is known; a full disk must not lose the experiment that runs."""
+        self._saved = time.monotonic()
         with contextlib.suppress(OSError):
             write_json(self._folder.path / EXPLAIN, to_json(self._timed()))
-        self._tick()
+        self._show(self._timed())
 
     def _end(self, status: str) -> Explanation:
-        self.result = answer.concluded(replace(self.result, status=status, now=None))
+        self.result = answer.concluded(replace(self.result, status=status, now=None, running=None))
         self._save()
         return replace(self._timed(), left_s=None)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fwtui.analysis.explanation import Experiment, Explanation, Measured, Together
-from fwtui.reports import waterfall
+from fwtui.view import waterfall
 from fwtui.view.units import NOT_KNOWN, show
 
 WIDTH = 100

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fwtui.reports import explanation, facts, waterfall
+from fwtui.reports import explanation, facts
 from fwtui.reports.facts import Row
-from fwtui.reports.waterfall import Waterfall
+from fwtui.view import waterfall
 from fwtui.view.frame import Frame
 from fwtui.view.units import show
+from fwtui.view.waterfall import Waterfall
 
 
 def report(frame: Frame) -> str:

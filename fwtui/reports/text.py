@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from fwtui.analysis.results import Finding
-from fwtui.reports import explanation, facts, waterfall
+from fwtui.reports import explanation, facts
 from fwtui.reports.facts import Row
+from fwtui.view import waterfall
 from fwtui.view.frame import ENDED_STATES, Frame, LaneFrame
 from fwtui.view.units import show
 

@@ -12,8 +12,8 @@ from fwtui.analysis.results import Cause, Pair
 from fwtui.view.frame import Frame
 from fwtui.view.units import show
 
-BAR = 28
-"""Cells of the whole waterfall."""
+WIDTH, BAR = 100, 28
+"""Columns of text, and cells of its bars."""
 _LEAST_PART = 0.02
 """Parts smaller than this share of the largest are told together."""
 _LABEL = 30
@@ -66,10 +66,12 @@ def by_cause(explanation: Explanation) -> Waterfall | None:
     return _made(f"{explanation.slower} against {explanation.faster}, a step", rows, gap.value, gap.ci95)
 
 
-def lines(waterfall: Waterfall) -> list[str]:
-    """The waterfall as text of 100 columns, without its title."""
+def lines(waterfall: Waterfall, width: int = WIDTH) -> list[str]:
+    """The waterfall as text of so many columns, without its title."""
     text = []
-    for bar, picture in zip((*waterfall.bars, waterfall.gap), _pictures(waterfall), strict=True):
+    for bar, picture in zip(
+        (*waterfall.bars, waterfall.gap), _pictures(waterfall, max(6, width - WIDTH + BAR)), strict=True
+    ):
         share = "" if bar.share is None else show(bar.share, "share").replace("-", "−")
         first, *more = textwrap.wrap(bar.label, _LABEL)
         text.append(f"  {first:<{_LABEL}} {bar.size:<27} {share:>7}  {picture}".rstrip())
@@ -117,17 +119,17 @@ def _made(title: str, parts: Sequence[Row], gap_ms: float, gap_ci95: Interval) -
     return Waterfall(title, tuple(bars), Bar("the gap", gap_ms, gap_ci95, None, 0.0))
 
 
-def _pictures(waterfall: Waterfall) -> list[str]:
+def _pictures(waterfall: Waterfall, room: int = BAR) -> list[str]:
     """A line of cells for each bar, and for the gap."""
     bars = (*waterfall.bars, waterfall.gap)
     ends = [edge for bar in bars for edge in (bar.start_ms, bar.start_ms + bar.ms)]
     low, span = min(ends), max(ends) - min(ends) or 1.0
 
     def cell(ms: float) -> int:
-        return round((ms - low) / span * BAR)
+        return round((ms - low) / span * room)
 
     pictures = []
     for bar in bars:
         first, last = sorted((cell(bar.start_ms), cell(bar.start_ms + bar.ms)))
-        pictures.append(" " * min(first, BAR - 1) + ("█" * (last - first) or "▏"))
+        pictures.append(" " * min(first, room - 1) + ("█" * (last - first) or "▏"))
     return pictures
