@@ -139,7 +139,8 @@ def wants_screen(headless: bool) -> bool:
     """Whether the run is to be shown on the screen."""
     if in_a_browser():
         return not headless
-    return not headless and sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
+    streams = (sys.stdin, sys.stdout, sys.stderr)  # Textual draws to stderr
+    return not headless and all(stream.isatty() for stream in streams) and os.environ.get("TERM") != "dumb"
 
 
 def in_a_browser() -> bool:
