@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from unicodedata import combining
@@ -9,6 +10,7 @@ from unicodedata import combining
 import numpy as np
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -93,6 +95,8 @@ class CellGrid(Widget, can_focus=False):
         self._strips: dict[int, Strip] = {}
         """Rows as they were rendered, until they change."""
         self._strips_of: tuple[object, ...] = ()
+        self._styles: dict[int, Style] = {}
+        """Styles by their number, on the widget's own background."""
         self.cells_sent = 0
         """Cells refreshed so far: what the invariant tests look at."""
 
@@ -125,18 +129,51 @@ class CellGrid(Widget, can_focus=False):
         return [line if whole else line.crop(crop.x, crop.right) for line in lines]
 
     def render_line(self, y: int) -> Strip:
-        made_for = (self.cell_theme, self.size.width)
-        if made_for != self._strips_of:
-            self._strips.clear()
-            self._strips_of = made_for
+        self._forget_other_themes()
         strip = self._strips.get(y)
         if strip is None:
             strip = self._strips[y] = self._render_row(y)
         return strip
 
+    def pieces(self, row: int, left: int, right: int) -> Iterator[tuple[str, Style]]:
+        """Some cells of a row as runs of one style: what a partial update writes."""
+        self._forget_other_themes()
+        canvas = self.canvas
+        last = min(right, canvas.width) if row < canvas.height else left
+        if last > left:
+            codes = canvas.codes[row, left:last]
+            text, first = self.cell_theme.letters(codes), 0
+            numbers = canvas.styles[row, left:last].tolist()
+            before = now = numbers[0]
+            for place, (code, number) in enumerate(zip(codes.tolist(), numbers, strict=True)):
+                if code != _BLANK or number % PAPERS:
+                    before = number
+                elif not before % PAPERS:  # a blank on the screen's own paper is written in any ink
+                    number = before
+                if number != now:
+                    yield text[first:place], self._style(now)
+                    first, now = place, number
+            yield text[first:], self._style(now)
+        if last < right:
+            yield " " * (right - max(left, last)), self.rich_style
+
+    def _style(self, number: int) -> Style:
+        style = self._styles.get(number)
+        if style is None:
+            style = self._styles[number] = self.rich_style + self.cell_theme.style(number)
+        return style
+
+    def _forget_other_themes(self) -> None:
+        made_for = (self.cell_theme, self.size.width)
+        if made_for != self._strips_of:
+            self._strips.clear()
+            self._styles.clear()
+            self._strips_of = made_for
+
     def notify_style_update(self) -> None:
         """The theme's background is part of every row."""
         self._strips.clear()
+        self._styles.clear()
         super().notify_style_update()
 
     def _render_row(self, y: int) -> Strip:
@@ -145,11 +182,11 @@ class CellGrid(Widget, can_focus=False):
             return Strip.blank(width, self.rich_style)
         styles = _joined(canvas.codes[y], canvas.styles[y])
         edges = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), canvas.width]
-        text, style_of = self.cell_theme.letters(canvas.codes[y]), self.cell_theme.style
-        base = self.rich_style
+        text = self.cell_theme.letters(canvas.codes[y])
         segments = [
-            Segment(text[first:last], base + style_of(int(styles[first])))
+            Segment(text[first:last], self._style(int(styles[first])))
             for first, last in pairwise(edges)
             if last > first
         ]
-        return Strip(segments, canvas.width).adjust_cell_length(width, base)
+        strip = Strip(segments, canvas.width)
+        return strip if canvas.width == width else strip.adjust_cell_length(width, self.rich_style)

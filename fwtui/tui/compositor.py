@@ -7,6 +7,7 @@ back after many partial frames.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -17,16 +18,26 @@ from textual._compositor import ChopsUpdate, Compositor
 from textual.geometry import Region
 from textual.screen import Screen
 
+from fwtui.tui.cells import CellGrid
+
 _NONE = Style()
+Span = tuple[int, int, int]
+"""(row, first column, column after the last) of the screen."""
+Part = tuple[CellGrid, int, int, Span]
+"""(grid, row of it, first column of it, where that is on the screen)"""
 
 
 class TightUpdate(ChopsUpdate):
-    """A partial update, cropped to its spans."""
+    """A partial update, cropped to its spans; cells of grids are written as they are, without strips between."""
+
+    def __init__(self, grids: list[Part], chops: list[Any], spans: list[Span], chop_ends: list[list[int]]) -> None:
+        super().__init__(chops, spans, chop_ends)
+        self._grids = grids
 
     def render_segments(self, console: Console) -> str:
-        system = console._color_system
-        plain = system is None or console.no_color
         made: list[str] = []
+        for grid, row, left, (y, x, right) in self._grids:
+            _write(made, y, x, grid.pieces(row, left, left + right - x), console)
         for y, left, right in self.spans:
             if y >= len(self.chops):
                 continue
@@ -35,19 +46,24 @@ class TightUpdate(ChopsUpdate):
                     continue
                 first, last = max(x, left), min(end, right)
                 part = strip if (first, last) == (x, end) else strip.crop(first - x, last - x)
-                made.append(f"\x1b[{y + 1};{first + 1}H")
-                before = _NONE
-                for text, style, control in part:
-                    if control or not text:
-                        continue
-                    style = style or _NONE
-                    if style != before:
-                        made.append(_change(before, style, None if plain else system, console.no_color))
-                        before = style
-                    made.append(text)
-                if before != _NONE:
-                    made.append("\x1b[0m")
+                pieces = [(text, style or _NONE) for text, style, control in part if text and not control]
+                _write(made, y, first, pieces, console)
         return "".join(made)
+
+
+def _write(made: list[str], y: int, x: int, pieces: Iterable[tuple[str, Style]], console: Console) -> None:
+    """Add runs of letters from a place on, each style told by what differs from the one before."""
+    system = console._color_system
+    plain = system is None or console.no_color
+    made.append(f"\x1b[{y + 1};{x + 1}H")
+    before = _NONE
+    for text, style in pieces:
+        if style is not before and style != before:
+            made.append(_change(before, style, None if plain else system, console.no_color))
+            before = style
+        made.append(text)
+    if before != _NONE:
+        made.append("\x1b[0m")
 
 
 @lru_cache(maxsize=4096)
@@ -78,10 +94,11 @@ class TightCompositor(Compositor):
         """The changed cells. Rows are rendered in groups: in between, nothing is asked to render."""
         regions = {region for region in self._dirty_regions if region.area}
         self._dirty_regions.clear()
-        spans = list(self._regions_to_spans(regions)) if regions else []
-        if not spans:
+        changed = list(self._regions_to_spans(regions)) if regions else []
+        if not changed:
             return None
-        chops: list[Any] = [{} for _ in self.cuts]
+        grids, spans = self._of_grids(changed)
+        chops: list[Any] = [{} for _ in self.cuts] if spans else []
         begin = 0
         for number in range(1, len(spans) + 1):
             if number < len(spans) and spans[number][0] <= spans[number - 1][0] + 1:
@@ -96,7 +113,23 @@ class TightCompositor(Compositor):
                 if row < len(chops):
                     chops[row] = rendered[row]
             begin = number
-        return TightUpdate(chops, spans, [cuts[1:] for cuts in self.cuts])
+        return TightUpdate(grids, chops, spans, [cuts[1:] for cuts in self.cuts] if spans else [])
+
+    def _of_grids(self, spans: list[Span]) -> tuple[list[Part], list[Span]]:
+        """(what lies wholly in one grid of cells with nothing over it, the other spans)"""
+        grids: list[Part] = []
+        others: list[Span] = []
+        layers = self.layers_visible
+        for span in spans:
+            y, left, right = span
+            for widget, clip, region in layers[y] if y < len(layers) else ():
+                if clip.x < right and clip.right > left:
+                    if isinstance(widget, CellGrid) and clip.x <= left and right <= clip.right:
+                        grids.append((widget, y - region.y, left - region.x, span))
+                    else:
+                        others.append(span)
+                    break
+        return grids, others
 
 
 class TightScreen(Screen[None], inherit_bindings=False):
