@@ -148,6 +148,8 @@ class StepFolder:
         self.last_ns = 0
         self._in_window = self._in_communication = 0
         self._stepped = False
+        self._tail: Tail | None = None
+        """What `tail` gave last; None once there is more."""
         self.moments: deque[tuple[np.ndarray, np.ndarray]] = deque()
         """(times ns, phase from each time to the next; -1: none) of the newest steps, for stacks taken in them."""
 
@@ -172,6 +174,7 @@ class StepFolder:
         """Fold newly published words (uint64, in time order); returns the number of steps that were completed."""
         if not len(words):
             return 0
+        self._tail = None
         codes = (words & np.uint64(CODE_MASK)).astype(np.int64)
         self.seen += np.bincount(codes, minlength=CODE_MASK + 1)
         self._carry = np.concatenate((self._carry, words))
@@ -371,8 +374,11 @@ class StepFolder:
 
     def tail(self) -> Tail | None:
         """What is known of the time after the last whole step; None before the first event."""
-        if not len(self._carry):
-            return None
+        if self._tail is None and len(self._carry):
+            self._tail = self._look_at_tail()
+        return self._tail
+
+    def _look_at_tail(self) -> Tail:
         times, codes = self._unpack()
         opened = np.append(codes, EVENT["guest_flush"])
         spans = self._spans(opened)

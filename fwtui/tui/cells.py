@@ -52,6 +52,13 @@ class Canvas:
             self.codes[row : row + height, column : column + width] = other.codes[:height, :width]
             self.styles[row : row + height, column : column + width] = other.styles[:height, :width]
 
+    def copy(self) -> Canvas:
+        """The same cells in memory of their own."""
+        made = Canvas(0, 0)
+        made.height, made.width = self.height, self.width
+        made.codes, made.styles = self.codes.copy(), self.styles.copy()
+        return made
+
     def top(self, rows: int) -> Canvas:
         """The first rows as a canvas of their own."""
         made = Canvas(rows, self.width)
@@ -107,18 +114,30 @@ class CellGrid(Widget, can_focus=False):
             self._strips.clear()
             self.refresh()
             return
-        changed = (old.codes != canvas.codes) | (old.styles != canvas.styles)
-        rows = np.flatnonzero(changed.any(axis=1))
-        if not len(rows):
+        self._refresh_changed((old.codes != canvas.codes) | (old.styles != canvas.styles))
+
+    def show_top(self, top: Canvas) -> None:
+        """Take new cells for the first rows alone."""
+        codes, styles = self.canvas.codes[: top.height], self.canvas.styles[: top.height]
+        changed = (codes != top.codes) | (styles != top.styles)
+        codes[:], styles[:] = top.codes, top.styles
+        self._refresh_changed(changed)
+
+    def _refresh_changed(self, changed: np.ndarray) -> None:
+        """Refresh the cells of the first rows that changed, those that lie near each other as one."""
+        rows, columns = (axis.tolist() for axis in np.nonzero(changed))
+        if not rows:
             return
         regions = []
-        for row in rows:
-            self._strips.pop(int(row), None)
-            columns = np.flatnonzero(changed[row])
-            breaks = np.flatnonzero(np.diff(columns) > _GAP)
-            for first, last in zip(columns[np.append(0, breaks + 1)], columns[np.append(breaks, -1)], strict=True):
-                regions.append(Region(int(first), int(row), int(last - first) + 1, 1))
-                self.cells_sent += int(last - first) + 1
+        first = 0
+        for place in range(1, len(rows) + 1):
+            if place < len(rows) and rows[place] == rows[first] and columns[place] - columns[place - 1] <= _GAP:
+                continue
+            width = columns[place - 1] - columns[first] + 1
+            regions.append(Region(columns[first], rows[first], width, 1))
+            self._strips.pop(rows[first], None)
+            self.cells_sent += width
+            first = place
         self._dirty_regions.clear()  # Textual leaves them to grow where render_line is overridden
         self.refresh(*regions)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from fwtui.tui import chart, phase_bar, rank_rows, sections
@@ -12,12 +11,14 @@ from fwtui.tui.window import Window
 from fwtui.view.frame import ENDED_STATES, LaneFrame
 from fwtui.view.units import show
 
+HEAD_ROWS = 2
+"""Title and progress."""
 GUTTER = 7
 """Cells left of the chart, for labels."""
 LEAST_CHART = 3
 MOST_CHART = 20
-SECTIONS_NS = 500_000_000
-"""How often the sections below the chart are drawn anew."""
+REDRAW_NS = 1_000_000_000
+"""While time goes on, what lies below the two top rows is drawn anew once a cell of the chart, or this often."""
 
 OPTIONAL_ROWS = ("typical", "lost", "system", "why", "finding", "ranks", "axis", "stalled", "advice", "loss")
 """What a tall pane shows below the chart, weightiest first: a low pane drops from the end."""
@@ -36,6 +37,8 @@ class PaneData:
     """Optional rows that some lane has something for: every pane keeps a place for them, so that panes align."""
     page: str = ""
     """`2/6` where other lanes are on other pages."""
+    moving: bool = False
+    """Whether the moment shown goes on by itself."""
 
 
 def chart_cells(width: int) -> int:
@@ -43,13 +46,22 @@ def chart_cells(width: int) -> int:
     return max(0, width - GUTTER - 1)
 
 
-def draw(
-    height: int, width: int, data: PaneData, dots: bool, below: Callable[[int, PaneData], Canvas] | None = None
-) -> Canvas:
-    """The pane as cells; `below` gives the sections under its rows, so many rows high."""
-    canvas = Canvas(height, width)
+def draw(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
+    """The pane as cells."""
+    canvas = draw_body(height, width, data, dots)
+    draw_head(canvas, data)
+    return canvas
+
+
+def draw_head(canvas: Canvas, data: PaneData) -> None:
+    """Title, rate, state and progress: the two top rows, which change with every frame."""
     _title(canvas, data)
     _progress(canvas, data.lane)
+
+
+def draw_body(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
+    """The chart and what there is room for below it; the two top rows are left free."""
+    canvas = Canvas(height, width)
     wanted = [row for row in OPTIONAL_ROWS if row in data.rows]
     room = max(0, height - 2 - LEAST_CHART - 1)
     shown = set(wanted[:room])
@@ -63,15 +75,9 @@ def draw(
             _DRAW[name](canvas, row, data)
             row += 1
     if height - row >= 4:
-        made = below(height - row - 1, data) if below else draw_sections(height - row - 1, width, data)
-        canvas.paste(made, row + 1, 0)
-    return canvas
-
-
-def draw_sections(height: int, width: int, data: PaneData) -> Canvas:
-    """What a tall pane shows below its rows."""
-    canvas = Canvas(height, width)
-    sections.draw_below(canvas, 0, data.lane, data.window, GUTTER)
+        below = Canvas(height - row - 1, width)
+        sections.draw_below(below, 0, data.lane, data.window, GUTTER)
+        canvas.paste(below, row + 1, 0)
     return canvas
 
 
@@ -295,8 +301,8 @@ class LanePane(CellGrid):
     def __init__(self, theme: Theme, index: int) -> None:
         super().__init__(theme, id=f"lane-{index}", classes="lane")
         self.index = index
-        self._below: Canvas | None = None
-        self._below_of: tuple[float, ...] = ()
+        self._body = Canvas(0, 0)
+        self._body_of: tuple[object, ...] | None = None
 
     def on_resize(self) -> None:
         """A pane that the layout made larger or smaller is drawn anew."""
@@ -304,13 +310,25 @@ class LanePane(CellGrid):
 
     def update(self, data: PaneData) -> None:
         """Draw a moment; only changed cells reach the terminal."""
-        self.show(draw(self.size.height, self.size.width, data, self.cell_theme.dots, self._sections))
+        shows = self._shows(data)
+        if shows is None or shows != self._body_of:
+            self._body = draw_body(self.size.height, self.size.width, data, self.cell_theme.dots)
+            self._body_of = shows
+            canvas = self._body.copy()
+            draw_head(canvas, data)
+            self.show(canvas)
+            return
+        head = Canvas(min(HEAD_ROWS, self.size.height), self.size.width)
+        draw_head(head, data)
+        self.show_top(head)
 
-    def _sections(self, height: int, data: PaneData) -> Canvas:
-        """The sections, drawn anew twice a second while time goes on."""
-        window = data.window
-        moment = window.at_ns if self.app.fixed_ns is not None else window.at_ns // SECTIONS_NS  # type: ignore[attr-defined]
-        place = (height, self.size.width, moment, window.cell_s, window.first_cell)
-        if self._below is None or place != self._below_of:
-            self._below, self._below_of = draw_sections(height, self.size.width, data), place
-        return self._below
+    def _shows(self, data: PaneData) -> tuple[object, ...] | None:
+        """What the body is drawn from while time goes on, down to a cell of the chart; None: it is drawn anew."""
+        if not data.moving:
+            return None
+        lane, window = data.lane, data.window
+        return (
+            *(self.size, self.cell_theme.dots, data.scale, data.rows, window.cell_s, window.cells, window.first_cell),
+            *(window.since_start_ns // min(REDRAW_NS, int(window.cell_s * 1e9)), lane.state, lane.error, lane.findings),
+            *(lane.current_stall, lane.why_no_steps),
+        )

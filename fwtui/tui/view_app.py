@@ -269,6 +269,7 @@ class ViewApp(App[str]):
         medians = [lane.step_ms.median for lane in self.frame.lanes if lane.step_ms is not None]
         self.top_ms = chart.top_of(medians, self.top_ms)
         rows = frozenset().union(*(rows_of(self.frame.lanes[pane.index]) for pane in panes))
+        moving = self._moves()
         for pane in panes:
             lane = self.frame.lanes[pane.index]
             window = Window(self.session, pane.index, at_ns, cells, self.cell_s)
@@ -280,8 +281,15 @@ class ViewApp(App[str]):
                     focused=pane.index == self.focused_lane and len(self.frame.lanes) > 1,
                     rows=rows,
                     page=self._page(pane.index),
+                    moving=moving,
                 )
             )
+
+    def _moves(self) -> bool:
+        """Whether the moment shown goes on by itself."""
+        if self.clock is not None:
+            return self.clock.playing and not self.clock.ended
+        return self.frame.live and self.fixed_ns is None and self.view_end_ns is None
 
     def _page(self, index: int) -> str:
         if self.layout_now.pages < 2 or index != self.layout_now.lanes[-1]:

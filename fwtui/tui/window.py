@@ -29,6 +29,11 @@ class Window:
         self.first_cell = max(0, self.newest_cell - cells + 1)
 
     @property
+    def since_start_ns(self) -> int:
+        """The moment shown, counted from the run's start."""
+        return self.at_ns - self._session.start_ns
+
+    @property
     def now(self) -> int:
         """Column of the moment shown."""
         return self.newest_cell - self.first_cell

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fwtui.analysis.comparison import headline, with_findings
@@ -29,6 +29,9 @@ from fwtui.view.why_no_steps import why_no_steps
 if TYPE_CHECKING:
     from fwtui.view.session import Session
 
+_SAMPLED_NS = 500_000_000
+"""How often a live run's use of the machine is looked up."""
+
 
 def build(session: Session, at_ns: int) -> Frame:
     """The frame of a run at a moment."""
@@ -41,7 +44,7 @@ def build(session: Session, at_ns: int) -> Frame:
     comparison = compared(session, statistics, loss_parity(session, at_ns), at_ns)
     ranking, ratios = ranked_lanes(session, statistics, at_ns)
     facts = [lane_facts(session, index, at_ns, states[index], statistics[index]) for index in range(len(states))]
-    findings = find_all(facts, comparison)
+    findings = _kept(session, "findings", (facts, comparison), lambda: find_all(facts, comparison))
     lanes = tuple(
         _lane(
             session,
@@ -55,7 +58,8 @@ def build(session: Session, at_ns: int) -> Frame:
         )
         for index in range(len(session.logs))
     )
-    comparison = with_findings(comparison, {lane.name: lane.findings for lane in lanes})
+    by_lane = {lane.name: lane.findings for lane in lanes}
+    comparison = _kept(session, "verdict", (comparison, by_lane), lambda: with_findings(comparison, by_lane))
     live = session.live
     status = manifest["status"] if live or manifest["status"] not in OPEN_STATUSES else "lost"
     if at_ns < session.newest_ns and not live:
@@ -81,6 +85,14 @@ def build(session: Session, at_ns: int) -> Frame:
         notice=_notice(session, status),
         explanation=session.explanation.value,
     )
+
+
+def _kept(session: Session, name: str, made_of: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """A value that is kept until what it is made of is another."""
+    known = session.cache.get(name)
+    if known is None or known[0] != made_of:
+        known = session.cache[name] = (made_of, make())
+    return known[1]
 
 
 def _headline(comparison: Comparison | None, schedule: str) -> str:
@@ -150,8 +162,8 @@ def _lane(
     findings: tuple[Finding, ...],
     known: LaneFacts,
 ) -> LaneFrame:
-    manifest, log, samples = session.manifest["lanes"][index], session.logs[index], session.samples
-    facts, plan, source = log.facts, log.notes.plan, source_of_lane(index)
+    manifest, log = session.manifest["lanes"][index], session.logs[index]
+    facts, plan = log.facts, log.notes.plan
     timed = session.manifest.get("seconds") is not None  # the time ends it: what the program plans is not meant
     steps_total = int(plan["steps"]) if plan.get("steps") and not timed else None
     epochs = int(plan["epochs"]) if plan.get("epochs") and not timed else None
@@ -162,8 +174,7 @@ def _lane(
             results.update(values)
     per_step = samples_per_step(session, index)
     median = statistics.step_ms.median if statistics.step_ms else None
-    sampled_ns = _sampled_ns(log, at_ns, manifest.get("ended_ns"))
-    trained_since = float(log.folder.first_step_ns or at_ns)
+    updates = updates_until(session, index, at_ns, statistics)
     ranks = ranks_of(session, index, at_ns, state.state)
     findings = (*findings_of(session, index, ranks, at_ns), *findings)
     return LaneFrame(
@@ -181,12 +192,12 @@ def _lane(
         exit_code=manifest.get("exit_code"),
         signal=manifest.get("signal"),
         error=manifest.get("error"),
-        steps=updates_until(session, index, at_ns, statistics) if state.state not in ("pending",) else 0,
+        steps=updates if state.state not in ("pending",) else 0,
         steps_total=steps_total,
         steps_counted=statistics.counted,
-        epoch=_epoch(log, statistics, at_ns),
+        epoch=_epoch(log, updates, at_ns),
         epochs=epochs,
-        time_left_s=_time_left(state, statistics, steps_total, len(session.logs), session.manifest),
+        time_left_s=_time_left(state, statistics, updates, steps_total, session.manifest),
         samples_per_step=per_step,
         rate=1000.0 / median if median else None,
         throughput_samples_s=per_step * statistics.counted / statistics.own_s
@@ -209,13 +220,7 @@ def _lane(
         attributed_s=_attributed(state, statistics),
         evaluation_s=(statistics.evaluation_ns + state.tail_evaluation_ns) / 1e9 if statistics.count else None,
         waiting_s=(statistics.wait_ns + state.tail_wait_ns) / 1e9 if statistics.count else None,
-        cpu_cores=samples.last(source, "cpu_cores", sampled_ns),
-        cpu_cores_mean=samples.reduce(source, "cpu_cores", at_ns, "mean", trained_since),
-        rss_bytes=samples.last(source, "rss_bytes", sampled_ns),
-        rss_peak_bytes=samples.reduce(source, "rss_bytes", at_ns, "max"),
-        read_bytes_s=samples.last(source, "read_bytes_s", sampled_ns),
-        write_bytes_s=samples.last(source, "write_bytes_s", sampled_ns),
-        gpu=gpu_of(samples, source, sampled_ns),
+        **_hardware(session, index, at_ns),
         findings=findings,
         facts=facts,
         ratio=ranked[0] if ranked else None,
@@ -227,6 +232,29 @@ def _lane(
     )
 
 
+def _hardware(session: Session, index: int, at_ns: int) -> dict[str, Any]:
+    """A lane's use of the machine; while a run goes on, looked up anew a few times a second."""
+    log, samples, source = session.logs[index], session.samples, source_of_lane(index)
+    since = float(log.folder.first_step_ns or at_ns)
+    sampled_ns = _sampled_ns(log, at_ns, session.manifest["lanes"][index].get("ended_ns"))
+    moment = (at_ns // _SAMPLED_NS, 0, 0) if session.live else (at_ns, sampled_ns, samples.rows)
+    made: dict[str, Any] = _kept(
+        session,
+        f"hardware {index}",
+        (moment, log.folder.first_step_ns),
+        lambda: {
+            "cpu_cores": samples.last(source, "cpu_cores", sampled_ns),
+            "cpu_cores_mean": samples.reduce(source, "cpu_cores", at_ns, "mean", since),
+            "rss_bytes": samples.last(source, "rss_bytes", sampled_ns),
+            "rss_peak_bytes": samples.reduce(source, "rss_bytes", at_ns, "max"),
+            "read_bytes_s": samples.last(source, "read_bytes_s", sampled_ns),
+            "write_bytes_s": samples.last(source, "write_bytes_s", sampled_ns),
+            "gpu": gpu_of(samples, source, sampled_ns),
+        },
+    )
+    return made
+
+
 def _sampled_ns(log: LaneLog, at_ns: int, ended_ns: int | None) -> int:
     """When a lane's use of the machine is told: once it ended, at its last step, before its process fell apart."""
     if not ended_ns or at_ns < ended_ns:
@@ -235,19 +263,19 @@ def _sampled_ns(log: LaneLog, at_ns: int, ended_ns: int | None) -> int:
     return int(ends[-1]) if len(ends) else ended_ns
 
 
-def _epoch(log: LaneLog, statistics: LaneStatistics, at_ns: int) -> int | None:
+def _epoch(log: LaneLog, updates: int, at_ns: int) -> int | None:
     noted = _until(log.notes.epoch, at_ns)
     if noted is not None:
         return int(noted)
     plan = log.notes.plan
     if plan.get("steps_per_epoch"):
-        epoch = statistics.updates // int(plan["steps_per_epoch"]) + 1
+        epoch = updates // int(plan["steps_per_epoch"]) + 1
         return min(epoch, int(plan["epochs"])) if plan.get("epochs") else epoch
     return None
 
 
 def _time_left(
-    state: LaneState, statistics: LaneStatistics, total: int | None, lanes: int, manifest: Mapping[str, Any]
+    state: LaneState, statistics: LaneStatistics, updates: int, total: int | None, manifest: Mapping[str, Any]
 ) -> float | None:
     """Seconds to the last step at the typical rate; under turns the lane has its share of the time only."""
     if total is None or statistics.step_ms is None or state.state in ENDED_STATES or not statistics.counted:
@@ -255,7 +283,7 @@ def _time_left(
     running = sum(lane.get("status") in ("pending", "running") for lane in manifest["lanes"])
     share = max(1, running) if manifest.get("schedule") == "turns" else 1
     mean_s = statistics.own_s / statistics.counted
-    return max(0, total - statistics.updates) * mean_s * share
+    return max(0, total - updates) * mean_s * share
 
 
 def _attributed(state: LaneState, statistics: LaneStatistics) -> float | None:

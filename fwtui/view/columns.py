@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fwtui.analysis.steps import Steps
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASES
 from fwtui.view.derived import Derived
 from fwtui.view.frame import (
@@ -42,13 +43,13 @@ def _bands(slot: np.ndarray, value: np.ndarray, count: int) -> tuple[np.ndarray,
     return low, high
 
 
-def phase_sums(derived: Derived, start_ns: int, slot_ns: float, first: int, count: int, until_ns: int) -> np.ndarray:
+def phase_sums(steps: Steps, start_ns: int, slot_ns: float, first: int, count: int, until_ns: int) -> np.ndarray:
     """(count, phases) ns of the steps' own time in each phase, by the slot that a step ended in."""
     edge = start_ns + first * slot_ns
-    ends = derived.steps.end_ns
+    ends = steps.end_ns
     begin, end = np.searchsorted(ends, (edge, min(edge + count * slot_ns, until_ns)))
     slot = np.clip(((ends[begin:end] - edge) // slot_ns).astype(np.int64), 0, count - 1)
-    phases = derived.steps.phases[begin:end]
+    phases = steps.phases[begin:end]
     width = phases.shape[1]
     return np.bincount(
         (slot[:, None] * width + np.arange(width)).ravel(), weights=phases.ravel(), minlength=count * width

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LEAST_NS, SHARE_OF_RUN, MOST_NS = 1e9, 0.1, 15e9
 """While a run goes on, lanes are compared anew after this much time, or this share of the run; intervals are costly."""
+READING_SHARE = 0.5
 OTHERS_CORES = 0.2
 """Other programs that use more of the machine than this are named where nothing can be decided."""
 
@@ -69,7 +70,9 @@ def _cached(session: Session, name: str, shape: Any, key: Any, at_ns: int, make:
     if known is not None:
         old_shape, old_key, made_ns, value = known
         age = min(MOST_NS, max(LEAST_NS, SHARE_OF_RUN * (at_ns - session.start_ns)))
-        over = not session.live and at_ns >= session.newest_ns
+        if session.reading is not None:  # the moment shown runs through all of a long recording
+            age = max(LEAST_NS, READING_SHARE * (at_ns - session.start_ns))
+        over = not session.live and session.reading is None and at_ns >= session.newest_ns
         if old_key == key or (old_shape == shape and 0 <= at_ns - made_ns < age and not over):
             return value
     value = make()
@@ -151,15 +154,13 @@ def ranked_lanes(session: Session, statistics: list[LaneStatistics], at_ns: int)
     order = tuple(sorted(range(len(statistics)), key=lambda index: speed.get(index, float("inf"))))
 
     def make() -> Ranked:
-        ratios: Ranked = {}
-        for index in speed:
+        ratios: Ranked = {order[0]: (1.0, None)} if speed else {}
+        for index in speed.keys() - ratios.keys():
             first, lane = statistics[order[0]], statistics[index]
             scale = (samples[order[0]] or 1.0) / (samples[index] or 1.0) if per_sample else 1.0
             blocks = Blocks(lane.block, lane.end_ns, first.block, first.end_ns)
             measured = ratio(lane.lane_ms * scale, first.lane_ms, blocks)
-            if index == order[0]:
-                ratios[index] = (1.0, None)
-            elif measured is not None:
+            if measured is not None:
                 ratios[index] = (measured.value, measured.ci95)
         return ratios
 

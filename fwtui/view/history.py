@@ -127,9 +127,9 @@ class History:
                 "why": made.why.astype("<U1"),
                 "state": made.state,
                 "count": np.bincount(slot[inside], minlength=count).astype(np.float32),
-                "phases": cutting.phase_sums(part, begin, self.slot_ns, 0, count, begin + count * self.slot_ns).astype(
-                    np.float32
-                ),
+                "phases": cutting.phase_sums(
+                    part.steps, begin, self.slot_ns, 0, count, begin + count * self.slot_ns
+                ).astype(np.float32),
             }
         )
 

@@ -121,6 +121,7 @@ class LaneLog:
         self._notes_file: _GrowingFile | None = None
         self._facts_stamp: tuple[int, int] | None = None
         self._stacks_file = _GrowingFile(folder.stacks_path(name))
+        self._output: tuple[tuple[int, int, int] | None, tuple[str, ...]] = (None, ())
         self._restart()
         self.notes = Notes()
         self.facts: dict[str, Any] = {}
@@ -137,6 +138,7 @@ class LaneLog:
         self.derivation = Derivation(self.folder.store)
         self.words_read = 0
         self._saved_words = 0
+        self._batches = (0, 1)
         self.history = History(self.folder.store, self.derivation)
 
     def poll(self, until_s: float | None = None) -> bool:
@@ -282,7 +284,9 @@ class LaneLog:
     def batches_per_step(self) -> int:
         """How many batches a step trains on, as far as the hooks saw; 1 when they saw none."""
         batches = self.folder.steps.batches[:SAMPLED_STEPS]
-        return max(1, int(np.median(batches))) if len(batches) else 1
+        if len(batches) != self._batches[0]:
+            self._batches = (len(batches), max(1, int(np.median(batches))) if len(batches) else 1)
+        return self._batches[1]
 
     def saw(self, *names: str) -> bool:
         """Whether any of these events was recorded."""
@@ -290,15 +294,15 @@ class LaneLog:
 
     def output_tail(self, lines: int) -> tuple[str, ...]:
         """The last lines that the program printed; carriage returns keep only what stays visible."""
+        path = self._folder.output_path(self._name)
         try:
-            with open(self._folder.output_path(self._name), "rb") as file:
-                file.seek(0, os.SEEK_END)
-                file.seek(max(0, file.tell() - _TAIL_BYTES))
-                text = file.read().decode("utf-8", "replace")
+            status = os.stat(path)
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if stamp != self._output[0]:
+                self._output = (stamp, _last_lines(path))
         except OSError:
             return ()
-        rows = [re.split(r"\r+", row.rstrip("\r"))[-1] for row in text.split("\n")]
-        return tuple(row for row in rows if row.strip())[-lines:]
+        return self._output[1][-lines:]
 
     @property
     def words_waiting(self) -> int:
@@ -321,3 +325,13 @@ class LaneLog:
         if self._reader is not None:
             self.save_fold()
             self._reader.close()
+
+
+def _last_lines(path: Path) -> tuple[str, ...]:
+    """The lines at a file's end that are not blank, each as a terminal would leave it."""
+    with open(path, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    rows = [re.split(r"\r+", row.rstrip("\r"))[-1] for row in text.split("\n")]
+    return tuple(row for row in rows if row.strip())

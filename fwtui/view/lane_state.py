@@ -109,9 +109,7 @@ def _starting(log: LaneLog, spawned: int, at_ns: int) -> tuple[str, str, int | N
 def _training(
     log: LaneLog, since: int, at_ns: int, span: str | None, span_since: int
 ) -> tuple[str, str, int | None, str]:
-    derived = log.derived()
-    calm = derived.steps.step_ns[-256:]
-    limit, median = threshold_ns(calm)
+    limit, median = threshold_ns(log.folder.steps.step_ns[-256:])
     silent = at_ns - max(since, span_since if span == "wait" else since)
     phase = span if span in PHASE_NAMES else "unexplained"
     if silent > max(HUNG_NS, HUNG_TIMES * median):

@@ -18,9 +18,11 @@ from fwtui.view.lane_log import LaneLog
 if TYPE_CHECKING:
     from fwtui.view.session import Session
 
-_RECOMPUTE_NS = 500_000_000
-_RECOMPUTE_SHARE = 0.02
+_RECOMPUTE_NS = 1_000_000_000
+_RECOMPUTE_SHARE, _MOST_NS = 0.05, 15e9
 """While a lane runs, its statistics are made anew once per this much recorded time, or this share of the run."""
+_READING_SHARE = 0.5
+"""The same while a long recording is read: the moment shown runs through all of it."""
 
 _LEAST_LATER = 10
 """Of fewer steps in its later half, a lane cannot be said to go on compiling."""
@@ -47,6 +49,8 @@ class LaneStatistics:
     def __init__(self, log: LaneLog, derived: Derived) -> None:
         steps, counted, stalled = derived.steps, derived.counted, derived.stalled
         self.count = len(steps)
+        self.until_ns = 0
+        """The end of the last step that it knows of."""
         self.updates = int(steps.updates.sum())
         self.counted = int(counted.sum())
         per_update_ms = steps.step_ns[counted] / 1e6 / steps.updates[counted]
@@ -121,35 +125,35 @@ class LaneStatistics:
 def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> LaneStatistics:
     """The lane's statistics up to a moment, made anew only when enough was added."""
     log = session.logs[index]
-    whole = log.derived()
-    rows = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
-    count = int(whole.number[rows - 1]) + 1 if rows else 0
-    moment = int(whole.steps.end_ns[rows - 1]) if rows else 0
+    ends = log.folder.steps.end_ns
+    rows = int(np.searchsorted(ends, at_ns, side="right"))
+    moment = int(ends[rows - 1]) if rows else 0
     key = ("statistics", index, schedule_at(session.manifest, at_ns))
     known = session.cache.get(key)
     if known is not None:
-        known_moment, known_count, value = known
-        age = max(_RECOMPUTE_NS, _RECOMPUTE_SHARE * (moment - session.start_ns))
-        fresh = 0 <= moment - known_moment < age and known_count > 50 and not ended
-        if known_count == count or fresh:
+        known_moment, known_count, known_rows, value = known
+        share, most = (_RECOMPUTE_SHARE, _MOST_NS) if session.reading is None else (_READING_SHARE, np.inf)
+        age = min(most, max(_RECOMPUTE_NS, share * (moment - session.start_ns)))
+        whole_since = log.history.until_ns <= known_moment  # every step since then is there to be counted
+        fresh = 0 <= moment - known_moment < age and known_count > 50 and not ended and whole_since
+        if fresh or (known_moment, known_rows) == (moment, rows):
             statistics: LaneStatistics = value
             return statistics
+    whole = log.derived()
+    count = int(whole.number[rows - 1]) + 1 if rows else 0
     part = whole if rows == len(whole) else whole.rows(slice(0, rows))
     if log.history.thinned:  # its sums hold every steady step, under whatever schedule
         made = LaneStatistics(log, part.rows(part.sampled))
         made.correct(*log.history.totals_until(at_ns, whole, rows))
     else:
         made = LaneStatistics(log, part.counting(counts(session, part.steps.start_ns, part.steps.end_ns, at_ns)))
-    session.cache[key] = (moment, count, made)
+    made.until_ns = moment
+    session.cache[key] = (moment, count, rows, made)
     return made
 
 
-def updates_until(session: Session, index: int, at_ns: int, known: LaneStatistics) -> int:
-    """Updates up to a moment, to the last step: the statistics may be a little older."""
-    whole = session.logs[index].derived()
-    rows = int(np.searchsorted(whole.steps.end_ns, at_ns, side="right"))
-    if not rows:
-        return known.updates
-    newer = whole.steps.updates[int(np.searchsorted(whole.number, known.count)) : rows]
-    missing = int(whole.number[rows - 1]) + 1 - known.count
-    return known.updates + (round(float(newer.mean()) * missing) if len(newer) else 0)
+def updates_until(session: Session, index: int, at_ns: int, statistics: LaneStatistics) -> int:
+    """The lane's updates up to a moment: those of its statistics, and what came after they were made."""
+    steps = session.logs[index].folder.steps
+    first, last = np.searchsorted(steps.end_ns, (statistics.until_ns, at_ns), side="right")
+    return statistics.updates + int(steps.updates[first:last].sum())

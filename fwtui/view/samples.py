@@ -16,6 +16,8 @@ class Samples:
         self._folder = folder
         self._reader: SamplesLogReader | None = None
         self._rows: dict[int, GrowingColumns] = {}
+        self.rows = 0
+        """How many have been read."""
 
     def poll(self) -> bool:
         """Read what is new; whether anything was."""
@@ -25,6 +27,7 @@ class Samples:
             except (OSError, SamplesLogError):
                 return False
         rows = np.frombuffer(self._reader.read_new(), dtype=np.float64).reshape(-1, self._reader.row_bytes // 8)
+        self.rows += len(rows)
         for source in np.unique(rows[:, 1]):
             table = self._rows.setdefault(int(source), GrowingColumns({"row": rows.shape[1]}))
             table.append({"row": rows[rows[:, 1] == source]})

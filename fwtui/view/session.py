@@ -15,7 +15,7 @@ import numpy as np
 from fwtui.analysis.step_store import GrowingColumns
 from fwtui.analysis.steps import Steps
 from fwtui.recording.run_folder import RunFolder, RunFolderError
-from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
+from fwtui.recording.vocabulary import PHASE_NAMES, SOURCE_HOST, source_of_lane
 from fwtui.view import columns as cutting
 from fwtui.view import liveness
 from fwtui.view.build_frame import build
@@ -69,6 +69,7 @@ class Session:
         self.manifest: dict[str, Any] = folder.read_manifest()
         self._now_ns = now_ns or liveness.run_clock(self.manifest)
         self._recorder_lives = recorder_lives or (lambda manifest: liveness.recorder_lives(manifest, folder))
+        self._manifest_stamp: tuple[int, int, int] | None = None
         self.samples = Samples(folder)
         self.explanation = ExplanationFile(folder)
         self.logs: list[LaneLog] = []
@@ -87,10 +88,7 @@ class Session:
     def poll(self) -> bool:
         """Read what is new on disk; whether anything was."""
         self._check_recorder()  # before the manifest is read: what a recorder writes last is then known
-        try:
-            manifest = self.folder.read_manifest()
-        except RunFolderError:
-            manifest = self.manifest  # replaced whole; a folder that vanishes leaves the last one
+        manifest = self._read_manifest()
         changed = manifest != self.manifest
         for index, (before, now) in enumerate(zip(self.manifest["lanes"], manifest["lanes"], strict=False)):
             if before.get("restarts") != now.get("restarts") and index < len(self.logs):
@@ -106,6 +104,19 @@ class Session:
         self._note_reading()
         changed |= self.explanation.poll()
         return self.samples.poll() or changed
+
+    def _read_manifest(self) -> dict[str, Any]:
+        """The manifest, read again when it was replaced; a folder that vanishes leaves the last one."""
+        try:
+            status = self.folder.manifest_path.stat()
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if stamp == self._manifest_stamp:
+                return self.manifest
+            manifest = self.folder.read_manifest()
+        except (OSError, RunFolderError):
+            return self.manifest
+        self._manifest_stamp = stamp
+        return manifest
 
     def read_all(self) -> None:
         """Read what is on disk to its end."""
@@ -165,7 +176,7 @@ class Session:
         spawn = manifest.get("started_ns")
         first_step = log.folder.first_step_ns or manifest.get("ended_ns") or at_ns or self.newest_ns
         old = log.history.slots_before(self.start_ns, slot_ns, first, count)
-        key = ("columns", lane, slot_ns)
+        key = ("columns", lane, slot_ns, id(log.folder))
         known: tuple[int, int, Columns | None] = self.cache.get(key) or (0, 0, None)
         same = 0  # slots whose steps are settled stay as they were
         if known[2] is not None and known[0] <= first + old < known[1]:
@@ -201,13 +212,25 @@ class Session:
         """(count, phases) share of the steps' own time in each phase; NaN where no step ended in the slot."""
         log = self.logs[lane]
         old = log.history.slots_before(self.start_ns, slot_ns, first, count)
-        sums = cutting.phase_sums(log.derived(), self.start_ns, slot_ns, first + old, count - old, at_ns)
+        sums = self._phase_sums(lane, slot_ns, first + old, count - old, at_ns)
         if old:
             sums = np.concatenate((log.history.phase_sums(self.start_ns, slot_ns, first, old), sums))
         total = sums.sum(axis=1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             shares: np.ndarray = np.where(total > 0, sums / total, np.nan)
         return shares
+
+    def _phase_sums(self, lane: int, slot_ns: float, first: int, count: int, at_ns: int) -> np.ndarray:
+        """(count, phases) ns by phase; slots that lie before the newest step are kept from look to look."""
+        steps, key = self.logs[lane].folder.steps, ("phases", lane, slot_ns, id(self.logs[lane].folder))
+        known_first, known = self.cache.get(key) or (first, np.empty((0, len(PHASE_NAMES))))
+        over = int((min(at_ns, int(steps.end_ns[-1]) if len(steps) else 0) - self.start_ns) // slot_ns)
+        same = min(known_first + len(known), first + count, over) - first if known_first <= first else 0
+        sums = cutting.phase_sums(steps, self.start_ns, slot_ns, first + max(0, same), count - max(0, same), at_ns)
+        if same > 0:
+            sums = np.concatenate((known[first - known_first : first - known_first + same], sums))
+        self.cache[key] = (first, sums[: max(0, over - first)])
+        return sums
 
     def step_times(self, lane: int, at_ns: int) -> np.ndarray:
         """(counted,) ms an update of the counted steps up to a moment."""
