@@ -15,75 +15,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fwtui.analysis import event_tables as tables
+from fwtui.analysis.event_tables import BATCH, EVALUATION, NO_SPAN, WAIT
 from fwtui.analysis.step_store import GrowingColumns
-from fwtui.recording.vocabulary import CODE_BITS, CODE_MASK, EVENT, EVENTS, PHASE_INDEX, PHASE_NAMES, SPANS
+from fwtui.recording.vocabulary import CODE_BITS, CODE_MASK, EVENT, PHASE_INDEX, PHASE_NAMES, SPANS
 
 PHASE_COUNT = len(PHASE_NAMES)
-_NO_SPAN = len(SPANS)
-_OPENS = np.full(CODE_MASK + 1, _NO_SPAN)
-_CLOSES = np.full(CODE_MASK + 1, _NO_SPAN)
-for _event in EVENTS:
-    if _event.opens:
-        _OPENS[_event.code] = SPANS.index(_event.opens)
-    if _event.closes:
-        _CLOSES[_event.code] = SPANS.index(_event.closes)
-
-_SPAN_PHASE = np.array([PHASE_INDEX.get(span, -1) for span in SPANS] + [-1])
-"""Phase of a span; -1 for the spans that are no phase, and for none."""
-_WAIT, _DEEP, _EVALUATION, _BATCH = (SPANS.index(name) for name in ("wait", "deep", "evaluation", "batch"))
-_WINDOW = np.zeros(CODE_MASK + 1, dtype=np.int64)
-_WINDOW[[EVENT["deep_open"], EVENT["deep_closed"]]] = 1, -1
-_COMMUNICATION = np.zeros(CODE_MASK + 1, dtype=np.int64)
-_COMMUNICATION[[EVENT["communication_begin"], EVENT["communication_end"]]] = 1, -1
 _FORWARD, _COMPUTE, _CALLBACKS, _UNEXPLAINED = (
     PHASE_INDEX[name] for name in ("forward", "compute", "callbacks", "unexplained")
 )
 IN_EVALUATION = -2
 """In place of a phase: evaluation."""
 MOMENTS_KEPT = 200_000
-
-
-def codes_of(*names: str) -> np.ndarray:
-    """Mask over event codes: true at the named ones."""
-    mask = np.zeros(CODE_MASK + 1, dtype=bool)
-    mask[[EVENT[name] for name in names]] = True
-    return mask
-
-
-_UPDATE = codes_of("optimizer_end", "update_skipped", "train_call_end")
-_NEXT_UPDATE = codes_of("optimizer_begin", "train_call_begin", "update_skipped", "new_optimizer")
-_PRODUCTIVE = codes_of("backward_begin", "optimizer_begin", "train_call_begin", "train_call_end")
-_FETCH = codes_of("data_begin", "loader_start_begin")
-_FETCHED = codes_of("data_end", "data_stop")
-_FETCHES_NEXT = codes_of("data_begin", "loader_start_begin", "wait_begin")
-"""After an update these say that what lay between was the loop's own code: logging, callbacks, saving."""
-_LEAVES = codes_of(
-    "data_begin", "loader_start_begin", "wait_begin", "evaluation_begin", "train_end", "epoch_end", "program_end"
-)
-"""Where a step that made its update is over."""
-_STRUCTURE = codes_of(
-    *(
-        event.name
-        for event in EVENTS
-        if event.name.split("_")[0]
-        in ("data", "loader", "backward", "optimizer", "closure", "train", "batch", "callback", "epoch", "checkpoint")
-        and event.name != "train_mode"
-    ),
-    *(
-        "part_update",
-        "step_begin",
-        "step_end",
-        "wait_begin",
-        "evaluation_begin",
-        "program_end",
-        "update_skipped",
-        "call_begin",
-    ),
-)
-"""Events that tell what the unhooked time before them was for."""
 AHEAD_NS = 1_000_000
 """So soon after another of the same iterator, a batch is fetched ahead; an evaluation computes between two."""
-_STARTS = codes_of("data_begin", "loader_start_begin", "train_begin", "batch_begin_enter", "step_begin") | _PRODUCTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +76,23 @@ class Tail:
     wait_ns: float
 
 
+def _codes(words: np.ndarray) -> np.ndarray:
+    return (words & np.uint64(CODE_MASK)).astype(np.uint8)
+
+
+def _during(codes: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
+    """Whether, after each event, more was begun than ended, with what had begun before."""
+    if not weights[np.flatnonzero(np.bincount(codes, minlength=CODE_MASK + 1))].any():
+        return np.full(len(codes), before > 0)
+    return np.cumsum(weights[codes], dtype=np.int32) + before > 0
+
+
 class StepFolder:
     """Folds a rank's events into steps, a piece at a time."""
 
     def __init__(self) -> None:
         self._carry = np.empty(0, dtype=np.uint64)
-        self._open = np.zeros(_NO_SPAN + 1, dtype=np.int64)
+        self._open = np.zeros(NO_SPAN + 1, dtype=np.int64)
         self.store = GrowingColumns(dict.fromkeys(Steps.__dataclass_fields__, 0) | {"phases": PHASE_COUNT})
         self._fetches = 0
         """Fetches of the events that are forgotten."""
@@ -175,18 +131,17 @@ class StepFolder:
         if not len(words):
             return 0
         self._tail = None
-        codes = (words & np.uint64(CODE_MASK)).astype(np.int64)
-        self.seen += np.bincount(codes, minlength=CODE_MASK + 1)
+        self.seen += np.bincount(_codes(words), minlength=CODE_MASK + 1)
         self._carry = np.concatenate((self._carry, words))
         times, codes = self._unpack()
         self.last_ns = int(times[-1])
         if self.first_step_ns is None:
-            starts = np.flatnonzero(_STARTS[codes])
+            starts = np.flatnonzero(tables.STARTS[codes])
             if not len(starts):
                 return 0
             self.first_step_ns = int(times[starts[0]])
             before = slice(0, int(starts[0]) + 1)
-            compiling = self._spans(codes[before]) == SPANS.index("compile")
+            compiling = self._spans(codes[before]) == tables.COMPILING
             self.compile_ns += float(np.diff(times[before])[compiling].sum())
             self._move_to(int(starts[0]), times, codes)
             times, codes = self._unpack()
@@ -199,17 +154,16 @@ class StepFolder:
         return len(ends)
 
     def _unpack(self) -> tuple[np.ndarray, np.ndarray]:
-        times = (self._carry >> np.uint64(CODE_BITS)).astype(np.int64)
-        return np.maximum.accumulate(times), (self._carry & np.uint64(CODE_MASK)).astype(np.int64)
+        times = (self._carry >> np.uint64(CODE_BITS)).view(np.int64)
+        return np.maximum.accumulate(times), _codes(self._carry)
 
     def _move_to(self, index: int, times: np.ndarray, codes: np.ndarray) -> None:
         """Forget what lies before event `index`, but for what it left open."""
-        opened, closed = _OPENS[codes[:index]], _CLOSES[codes[:index]]
-        self._open += np.bincount(opened, minlength=_NO_SPAN + 1) - np.bincount(closed, minlength=_NO_SPAN + 1)
-        self._open = np.maximum(self._open, 0)
-        self._in_window += int(_WINDOW[codes[:index]].sum())
-        self._in_communication = max(0, self._in_communication + int(_COMMUNICATION[codes[:index]].sum()))
-        self._fetches += int((codes[:index] == EVENT["data_begin"]).sum())
+        count = np.bincount(codes[:index], minlength=CODE_MASK + 1)
+        self._open = np.maximum(self._open + count @ tables.OPENED_BY, 0)
+        self._in_window += int(count @ tables.IN_WINDOW)
+        self._in_communication = max(0, self._in_communication + int(count @ tables.IN_COMMUNICATION))
+        self._fetches += int(count[EVENT["data_begin"]])
         self._carry = self._carry[index:]
 
     def _boundaries(self, codes: np.ndarray) -> np.ndarray:
@@ -218,8 +172,8 @@ class StepFolder:
             return np.flatnonzero(codes == EVENT["step_end"])
         if self.mode == "keras":
             return np.flatnonzero(codes == EVENT["batch_end_exit"])
-        update = _UPDATE[codes]
-        leaves = np.flatnonzero(_LEAVES[codes])
+        update = tables.UPDATE[codes]
+        leaves = np.flatnonzero(tables.LEAVES[codes])
         if len(leaves) and codes[leaves[-1]] == EVENT["program_end"]:
             # leaving the interpreter is no step's time: the last step ends with the last work that was seen in it
             worked = np.flatnonzero((update | (codes == EVENT["sync_end"]))[: leaves[-1]])
@@ -229,11 +183,13 @@ class StepFolder:
     def _ends(self, codes: np.ndarray, updates: np.ndarray, leaves: np.ndarray) -> np.ndarray:
         """Where the steps of these updates end, as far as what follows each is known."""
         none = len(codes)
-        following = np.flatnonzero(_NEXT_UPDATE[codes])
+        following = np.flatnonzero(tables.NEXT_UPDATE[codes])
         next_update = np.append(following, none)[np.searchsorted(following, updates, side="right")]
         next_leave = np.append(leaves, none)[np.searchsorted(leaves, updates, side="left")]
-        fetched = np.cumsum(codes == EVENT["data_begin"])[updates] + self._fetches > 0
-        joined = np.append(codes, 0)[next_update] == EVENT["new_optimizer"]
+        fetches = codes == EVENT["data_begin"]
+        first_fetch = 0 if self._fetches else int(np.argmax(fetches)) if fetches.any() else none
+        fetched = updates >= first_fetch
+        joined = np.append(codes, np.uint8(0))[next_update] == EVENT["new_optimizer"]
         first = len(joined) if joined.all() else int(np.argmin(joined))
         # without a loader nothing comes between an update and its step's end, once all optimizers have come
         at_once = ~fetched & (self._stepped or np.arange(len(updates)) > first)
@@ -245,44 +201,49 @@ class StepFolder:
 
     def _spans(self, codes: np.ndarray) -> np.ndarray:
         """The strongest open span of the segment after each event but the last."""
-        opened, closed = _OPENS[codes[:-1]], _CLOSES[codes[:-1]]
-        strongest = np.full(len(codes) - 1, _NO_SPAN)
-        present = np.union1d(np.unique(opened), np.flatnonzero(self._open))
-        for span in reversed(present[present < _NO_SPAN]):
-            depth = self._open[span] + np.cumsum((opened == span).astype(np.int64) - (closed == span))
-            low = np.minimum.accumulate(np.minimum(depth, 0))  # a stray close must not hide the next open
-            strongest[depth - low > 0] = span
+        opened, closed = tables.OPENS[codes[:-1]], tables.CLOSES[codes[:-1]]
+        strongest = np.full(len(codes) - 1, NO_SPAN, dtype=np.uint8)
+        if not len(strongest):
+            return strongest
+        present = np.bincount(opened, minlength=NO_SPAN + 1) + self._open
+        for span in reversed(np.flatnonzero(present[:NO_SPAN]).tolist()):
+            change = (opened == span).view(np.int8) - (closed == span).view(np.int8)
+            depth = np.cumsum(change, dtype=np.int32)
+            depth += int(self._open[span])
+            if depth.min() < 0:  # a stray close must not hide the next open
+                depth -= np.minimum.accumulate(np.minimum(depth, 0))
+            strongest[depth > 0] = span
         return strongest
 
     def _phases(self, codes: np.ndarray, spans: np.ndarray) -> np.ndarray:
         """The phase of each segment; -1 where it belongs to no step."""
-        phases = _SPAN_PHASE[spans]
-        unhooked = (spans == _NO_SPAN) | (spans == _BATCH)
-        structure = np.flatnonzero(_STRUCTURE[codes])
-        following = np.searchsorted(structure, np.arange(1, len(codes)))
-        next_code = np.append(codes[structure], 0)[following]
-        otherwise = np.where((spans == _BATCH) & (self.seen[EVENT["backward_begin"]] == 0), _COMPUTE, _UNEXPLAINED)
-        guess = np.where(next_code == EVENT["backward_begin"], _FORWARD, otherwise)
+        phases = tables.SPAN_PHASE[spans].copy()
+        guessed = np.flatnonzero((spans == NO_SPAN) | (spans == BATCH))
+        tells = tables.STRUCTURE[codes]
+        told_by = np.append(codes[tells], np.uint8(0))
+        told = np.cumsum(tells[:-1], dtype=np.int32)[guessed]  # how many of them lie before what follows
+        next_code = told_by[told]
+        in_batch = (spans[guessed] == BATCH) & (self.seen[EVENT["backward_begin"]] == 0)
+        guess = np.where(in_batch, np.int8(_COMPUTE), np.int8(_UNEXPLAINED))
+        guess[next_code == EVENT["backward_begin"]] = _FORWARD
         if self.mode == "updates":
-            before = np.append(-1, codes[structure])[
-                np.searchsorted(structure, np.arange(len(codes) - 1), side="right")
-            ]
-            between = (before >= 0) & _UPDATE[before] & _FETCHES_NEXT[next_code]
-            guess = np.where(between, _CALLBACKS, guess)
-        return np.where(unhooked, guess, phases)
+            after_update = tables.UPDATE[told_by[told - 1]] & (told > 0)
+            guess[after_update & tables.FETCHES_NEXT[next_code]] = _CALLBACKS
+        phases[guessed] = guess
+        return phases
 
     def _set_evaluation(self, times: np.ndarray, codes: np.ndarray, ends: np.ndarray, spans: np.ndarray) -> None:
         """Mark batches that were fetched and not trained on, between two steps, as evaluation (plain torch loops)."""
         fetches = np.flatnonzero(codes == EVENT["data_begin"])
         if self.mode != "updates" or not len(fetches):
             return
-        worked = np.cumsum(_PRODUCTIVE[codes])
+        works = tables.PRODUCTIVE[codes]
+        worked = np.cumsum(works, dtype=np.int32)
         bounds = np.append(fetches[1:], len(codes) - 1)
         got_batch = codes[np.minimum(fetches + 1, len(codes) - 1)] != EVENT["data_stop"]
         # batches of one iterator fetched in a row, before the work on them begins, are no evaluation either
-        restarts = np.cumsum((codes == EVENT["data_stop"]) | (codes == EVENT["loader_start_begin"]))
-        works = np.flatnonzero(_PRODUCTIVE[codes])
-        next_work = np.append(works, len(codes) - 1)[np.searchsorted(works, fetches)]
+        restarts = np.cumsum((codes == EVENT["data_stop"]) | (codes == EVENT["loader_start_begin"]), dtype=np.int32)
+        next_work = np.append(np.flatnonzero(works), len(codes) - 1)[worked[fetches]]
         ahead = (restarts[next_work] == restarts[fetches]) & (
             times[bounds] - times[np.minimum(fetches + 1, len(codes) - 1)] < AHEAD_NS
         )
@@ -294,20 +255,20 @@ class StepFolder:
             productive = own[~np.isin(own, idle)]
             stops = productive[codes[np.minimum(productive + 1, len(codes) - 1)] == EVENT["data_stop"]]
             productive = productive[~np.isin(productive, stops)]
-            starts = np.flatnonzero(_FETCH[codes[first:last]]) + first
+            starts = np.flatnonzero(tables.FETCH[codes[first:last]]) + first
             if not len(productive):  # the batches to train on are made by hand: the loader served the evaluation only
-                over = first + np.flatnonzero(_FETCHED[codes[first:last]])[-1]
-                spans[starts[0] : over][spans[starts[0] : over] != _WAIT] = _EVALUATION
+                over = first + int(np.flatnonzero(tables.FETCHED[codes[first:last]])[-1:].max(initial=0))
+                spans[starts[0] : over][spans[starts[0] : over] != WAIT] = EVALUATION
                 continue
             after_idle = starts[starts > idle[(idle >= first) & (idle < last)][-1]]
             begin = int(min(after_idle[~np.isin(after_idle, stops)], default=productive[0]))
-            spans[first:begin][spans[first:begin] != _WAIT] = _EVALUATION
+            spans[first:begin][spans[first:begin] != WAIT] = EVALUATION
 
     def _set_evaluation_mode(self, codes: np.ndarray, spans: np.ndarray) -> None:
         """Mark what ran between `model.eval()` and `model.train()` as evaluation, when nothing was trained between."""
         if self.mode != "updates":
             return
-        decides = np.flatnonzero(_PRODUCTIVE[codes] | (codes == EVENT["train_mode"]))
+        decides = np.flatnonzero(tables.PRODUCTIVE[codes] | (codes == EVENT["train_mode"]))
         for begin in np.flatnonzero(codes == EVENT["eval_mode"]):
             later = decides[np.searchsorted(decides, begin) :]
             if not len(later) or codes[later[0]] != EVENT["train_mode"]:
@@ -315,41 +276,42 @@ class StepFolder:
             end = int(later[0])
             stops = np.flatnonzero(codes[begin:end] == EVENT["data_stop"])
             if len(stops):  # `train()` may be called with the next batch in hand: that one's fetch is no evaluation
-                again = np.flatnonzero(_FETCH[codes[begin + stops[-1] : end]])
+                again = np.flatnonzero(tables.FETCH[codes[begin + stops[-1] : end]])
                 end = int(begin + stops[-1] + again[0]) if len(again) else end
-            spans[begin:end][spans[begin:end] != _WAIT] = _EVALUATION
+            spans[begin:end][spans[begin:end] != WAIT] = EVALUATION
 
     def _fold(self, times: np.ndarray, codes: np.ndarray, ends: np.ndarray) -> None:
-        durations = np.diff(times).astype(float)
+        durations = (times[1:] - times[:-1]).astype(float)
         spans = self._spans(codes)
         self._set_evaluation_mode(codes, spans)
         self._set_evaluation(times, codes, ends, spans)
         phases = self._phases(codes, spans)
-        self._keep_moments(times, np.where(spans == _EVALUATION, IN_EVALUATION, phases))
-        step = np.searchsorted(ends, np.arange(len(durations)), side="right")
+        self._keep_moments(times, np.where(spans == EVALUATION, IN_EVALUATION, phases))
         count = len(ends)
-        mine = phases >= 0
-        table = np.bincount(
-            step[mine] * PHASE_COUNT + phases[mine], weights=durations[mine], minlength=count * PHASE_COUNT
-        ).reshape(count, PHASE_COUNT)
-        self.compile_ns += float(durations[spans == SPANS.index("compile")].sum())
+        step = np.repeat(np.arange(count), np.diff(ends, prepend=0))
+        place = step * (PHASE_COUNT + 1) + np.where(phases >= 0, phases, np.int8(PHASE_COUNT))
+        table = np.bincount(place, weights=durations, minlength=count * (PHASE_COUNT + 1))
+        table = np.ascontiguousarray(table.reshape(count, PHASE_COUNT + 1)[:, :PHASE_COUNT])
+
+        def within(which: np.ndarray) -> np.ndarray:
+            """(steps,) ns of each step in some segments."""
+            chosen = np.flatnonzero(which)
+            return np.bincount(step[chosen], weights=durations[chosen], minlength=count)
+
+        self.compile_ns += float(durations[spans == tables.COMPILING].sum())
         more = codes == EVENT["more_updates"]
-        profiled = self._in_window + np.cumsum(_WINDOW[codes[:-1]]) > 0
-        waiting = self._in_communication + np.cumsum(_COMMUNICATION[codes[:-1]]) > 0
         columns = {
             "start_ns": np.concatenate((times[:1], times[ends[:-1]])),
             "end_ns": times[ends],
             "phases": table,
             "step_ns": table.sum(axis=1),
-            "wait_ns": np.bincount(step[spans == _WAIT], weights=durations[spans == _WAIT], minlength=count),
-            "evaluation_ns": np.bincount(
-                step[spans == _EVALUATION], weights=durations[spans == _EVALUATION], minlength=count
-            ),
+            "wait_ns": within(spans == WAIT),
+            "evaluation_ns": within(spans == EVALUATION),
             "updates": 1 + np.diff(np.cumsum(more)[ends], prepend=int(more[0])),
             "batches": np.bincount(step[self._batches(codes, spans)], minlength=count),
-            "deep_ns": np.bincount(step[profiled], weights=durations[profiled], minlength=count),
-            "communication_ns": np.bincount(step[waiting], weights=durations[waiting], minlength=count),
-            "profiler_ns": np.bincount(step[spans == _DEEP], weights=durations[spans == _DEEP], minlength=count),
+            "deep_ns": within(_during(codes[:-1], tables.IN_WINDOW, self._in_window)),
+            "communication_ns": within(_during(codes[:-1], tables.IN_COMMUNICATION, self._in_communication)),
+            "profiler_ns": within(spans == tables.DEEP),
         }
         self.store.append(columns)
         self._stepped = True
@@ -362,10 +324,10 @@ class StepFolder:
             return np.empty(0, dtype=np.int64)  # which backward pass is for which optimizer cannot be told
         if self.seen[EVENT["data_end"]]:
             got = np.flatnonzero(codes[1:] == EVENT["data_end"])
-            trained_on: np.ndarray = got[spans[got] != _EVALUATION]
+            trained_on: np.ndarray = got[spans[got] != EVALUATION]
             return trained_on
-        called_back = np.cumsum((codes == EVENT["closure_begin"]).astype(np.int64) - (codes == EVENT["closure_end"]))
-        return np.flatnonzero((codes[:-1] == EVENT["backward_begin"]) & (called_back[:-1] <= 0))
+        called_back = _during(codes[:-1], tables.IN_CLOSURE, 0)
+        return np.flatnonzero((codes[:-1] == EVENT["backward_begin"]) & ~called_back)
 
     def _keep_moments(self, times: np.ndarray, phases: np.ndarray) -> None:
         self.moments.append((times, phases))
@@ -380,28 +342,30 @@ class StepFolder:
 
     def _look_at_tail(self) -> Tail:
         times, codes = self._unpack()
-        opened = np.append(codes, EVENT["guest_flush"])
+        opened = np.append(codes, np.uint8(EVENT["guest_flush"]))
         spans = self._spans(opened)
         durations = np.append(np.diff(times), 0).astype(float)
         fetched = np.flatnonzero(codes == EVENT["data_end"])
-        trained = np.flatnonzero(_PRODUCTIVE[codes])
-        evaluation = float(durations[spans == _EVALUATION].sum())
+        trained = np.flatnonzero(tables.PRODUCTIVE[codes])
+        evaluation = float(durations[spans == EVALUATION].sum())
         stepped = self._stepped
         if self.mode == "updates" and stepped and len(fetched) > 1 and not len(trained):
-            spans[: fetched[-1] + 1][spans[: fetched[-1] + 1] != _WAIT] = _EVALUATION
-            evaluation = float(durations[spans == _EVALUATION].sum())
-        modes = np.flatnonzero((codes == EVENT["eval_mode"]) | (codes == EVENT["train_mode"]) | _PRODUCTIVE[codes])
+            spans[: fetched[-1] + 1][spans[: fetched[-1] + 1] != WAIT] = EVALUATION
+            evaluation = float(durations[spans == EVALUATION].sum())
+        modes = np.flatnonzero(
+            (codes == EVENT["eval_mode"]) | (codes == EVENT["train_mode"]) | tables.PRODUCTIVE[codes]
+        )
         if self.mode == "updates" and stepped and len(modes) and codes[modes[-1]] == EVENT["eval_mode"]:
-            spans[modes[-1] :][spans[modes[-1] :] != _WAIT] = _EVALUATION
-            evaluation = float(durations[spans == _EVALUATION].sum())
+            spans[modes[-1] :][spans[modes[-1] :] != WAIT] = EVALUATION
+            evaluation = float(durations[spans == EVALUATION].sum())
         span = int(spans[-1])
         changes = np.flatnonzero(spans != span)
         since = int(times[changes[-1] + 1]) if len(changes) else int(times[0])
         return Tail(
             last_ns=int(times[-1]),
             last_code=int(codes[-1]),
-            open_span=SPANS[span] if span < _NO_SPAN else None,
+            open_span=SPANS[span] if span < NO_SPAN else None,
             open_since_ns=since,
             evaluation_ns=evaluation,
-            wait_ns=float(durations[spans == _WAIT].sum()),
+            wait_ns=float(durations[spans == WAIT].sum()),
         )
