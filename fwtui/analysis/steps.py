@@ -197,7 +197,9 @@ class StepFolder:
         keep = at_once | (next_leave < next_update) | ((next_update < none) & ~joined)
         unknown = np.flatnonzero(~at_once & (next_leave == none) & (next_update == none))
         keep[unknown[:1].min(initial=len(keep)) :] = False
-        return np.unique(ends[keep])
+        ends = ends[keep]  # in order: of updates that end together one remains
+        single: np.ndarray = ends[np.append(True, ends[1:] > ends[:-1])] if len(ends) else ends
+        return single
 
     def _spans(self, codes: np.ndarray) -> np.ndarray:
         """The strongest open span of the segment after each event but the last."""

@@ -30,6 +30,9 @@ from fwtui.view.until_decided import Finisher
 ROWS_AROUND = 3
 """Rows that are no lane's: the ranking, the notice, the keys."""
 
+_BREATH_S = 0.005
+"""Between two pieces of a long recording."""
+
 
 class FollowsFrame(Protocol):
     """A screen above the main one that is drawn anew with each frame."""
@@ -94,6 +97,7 @@ class ViewApp(App[str]):
         self.layout_now = Layout(1, 1, (0,), 0, 1)
         self._drawn: tuple[int, tuple[int, int]] | None = None
         self._redraw = True
+        self._reads_on = False
         self.frame: Frame = session.frame(self._newest_ns())
 
     def get_default_screen(self) -> Screen[None]:
@@ -160,6 +164,22 @@ class ViewApp(App[str]):
                 cast(FollowsFrame, screen).follow()
         self.pace.drew()
         self._hurry()
+        if self.session.reading is not None:
+            self.call_later(self._read_on)
+
+    def _read_on(self) -> None:
+        """Go on reading a long recording between the frames; keys have their turn after each piece."""
+        if self.session.reading is not None and not self._reads_on:
+            self._reads_on = True
+            self.set_timer(_BREATH_S, self._read_a_piece)
+
+    def _read_a_piece(self) -> None:
+        self._reads_on = False
+        self.session.poll()
+        if self.session.reading is None:
+            self._redraw_now()
+        else:
+            self._read_on()
 
     def _fast_tick(self) -> None:
         self.tick()
