@@ -31,6 +31,9 @@ import psutil
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RUNS = HERE / "simulated_runs.py"
+VERDICT = b"takes "
+PAST_S = 70
+"""A live run has trained for so long when it is opened: the zoom no longer changes."""
 
 
 class Terminal:
@@ -54,6 +57,8 @@ class Terminal:
         self.pid = pid
         self.process = psutil.Process(pid)
         self.received = 0
+        self.verdict_s: float | None = None
+        """When the verdict in words came."""
         self._link = bytes_s
         self._seen = b""
         self._mark: bytes | None = None
@@ -73,6 +78,8 @@ class Terminal:
                 time.sleep(len(data) / self._link)
             self.received += len(data)
             self._seen = (self._seen + data)[-4096 - len(data) :]
+            if self.verdict_s is None and VERDICT in self._seen:
+                self.verdict_s = time.perf_counter()
             if self._mark is not None and self._mark in self._seen:
                 self._found_s = time.perf_counter()
                 self._mark = None
@@ -86,6 +93,11 @@ class Terminal:
         if type_:
             os.write(self._fd, type_.encode())
         return self._found_s - begin if self._found.wait(limit_s) else None
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote."""
+        return self._seen[-2000:].decode(errors="replace")
 
     def cost(self, seconds: float) -> dict[str, float]:
         """Share of a core and kilobytes a second over some seconds."""
@@ -114,6 +126,7 @@ class LiveRun:
 
     def __init__(self, folder: Path, lanes: int) -> None:
         command = [sys.executable, str(RUNS), "live", str(folder), "--lanes", str(lanes), "--seconds", "600"]
+        command += ["--past", str(PAST_S)]
         self._process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
         while not (folder / "manifest.json").exists():
             time.sleep(0.05)
@@ -134,7 +147,7 @@ def steady(
     """Cost of the screen over a live run."""
     run = LiveRun(folder, lanes)
     try:
-        time.sleep(settle)  # past the first minute's redrawing at each change of zoom
+        time.sleep(settle)
         terminal = Terminal(screen(folder, "--fps", fps), size)
         terminal.wait_for("quit")
         time.sleep(3)
@@ -153,16 +166,18 @@ def latency(folder: Path, size: tuple[int, int], bytes_s: float | None, presses:
         terminal = Terminal(screen(folder), size, bytes_s)
         terminal.wait_for("quit")
         time.sleep(4)
-        times = []
-        for _ in range(presses):
-            seconds = terminal.wait_for("▌", 10, "\t")
-            times.append(10_000.0 if seconds is None else seconds * 1000)
-            time.sleep(0.13)
+        times = sorted(_press(terminal) for _ in range(presses))
         terminal.close()
-        times.sort()
         return {"median_ms": times[len(times) // 2], "p95_ms": times[int(len(times) * 0.95)], "presses": len(times)}
     finally:
         run.close()
+
+
+def _press(terminal: Terminal) -> float:
+    """Milliseconds from a key to the focus mark of the next lane."""
+    seconds = terminal.wait_for("▌", 10, "\t")
+    time.sleep(0.13)
+    return 10_000.0 if seconds is None else seconds * 1000
 
 
 def first_paint(command: Sequence[str], mark: str, rounds: int = 5) -> float:
@@ -222,16 +237,27 @@ Rival().run()
 
 
 def opening(folder: Path, size: tuple[int, int] = (120, 35)) -> dict[str, float]:
-    """Seconds until a run's verdict is on the screen, and the memory it then takes."""
+    """Seconds until a run's screen is there, milliseconds that keys take then, seconds until all of it is read.
+
+    While it is read the line above the keys says how far, afterwards it says the verdict; memory is looked at then.
+    """
     begin = time.perf_counter()
     terminal = Terminal(screen(folder), size)
-    found = terminal.wait_for("takes", 180)
-    seconds = time.perf_counter() - begin
-    time.sleep(2)
+    terminal.wait_for("quit", 60)
+    usable = time.perf_counter() - begin
+    keys = sorted(_press(terminal) for _ in range(20))
+    while terminal.verdict_s is None and time.perf_counter() - begin < 180:
+        time.sleep(0.05)
+    seconds = float("nan") if terminal.verdict_s is None else terminal.verdict_s - begin
+    time.sleep(1)
     memory = terminal.process.memory_info().rss / 1e6
     peak = max(memory, _peak_mb(terminal.pid))
+    cpu = terminal.process.cpu_times()
     terminal.close()
-    return {"verdict_s": seconds if found is not None else float("nan"), "rss_mb": memory, "peak_mb": peak}
+    return {
+        **{"usable_s": usable, "key_median_ms": keys[10], "key_p95_ms": keys[18], "read_s": seconds},
+        **{"cpu_s": cpu.user + cpu.system, "rss_mb": memory, "peak_mb": peak},
+    }
 
 
 def _peak_mb(pid: int) -> float:
@@ -246,7 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rival-python", help="an interpreter with textual-plotext")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each cost is measured")
-    parser.add_argument("--settle", type=float, default=20.0, help="how long a live run goes on before")
+    parser.add_argument("--settle", type=float, default=4.0, help="how long a live run is given to be written")
     parser.add_argument("--steps", type=int, default=10_000_000, help="steps of the long run; 0: none")
     parser.add_argument("--long-run", type=Path, help="a long run that was written already")
     parser.add_argument("--presses", type=int, default=60)
@@ -290,11 +316,13 @@ def main() -> None:
 
 def _rival(command: list[str], mark: str, seconds: float) -> dict[str, float]:
     terminal = Terminal(command, (160, 45))
-    terminal.wait_for(mark, 15)
-    time.sleep(2)
-    made = terminal.cost(seconds)
-    terminal.close()
-    return made
+    try:
+        if terminal.wait_for(mark, 15) is None:
+            raise SystemExit(f"{command[0]} does not draw:\n{terminal.last_words}")
+        time.sleep(2)
+        return terminal.cost(seconds)
+    finally:
+        terminal.close()
 
 
 def _btop(place: Path, seconds: float) -> dict[str, float]:

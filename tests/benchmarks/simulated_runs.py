@@ -1,6 +1,6 @@
 """Runs for the screen's benchmark, written through the real writers: a very long one, and one that goes on.
 
-python tests/benchmarks/simulated_runs.py live FOLDER --lanes 2 --seconds 60
+python tests/benchmarks/simulated_runs.py live FOLDER --lanes 2 --seconds 60 --past 60
 python tests/benchmarks/simulated_runs.py long FOLDER --steps 10000000
 """
 
@@ -72,11 +72,18 @@ def _open(folder: RunFolder, lane: Lane, start_ns: int) -> tuple[EventLogWriter,
     return EventLogWriter(str(rank / run_folder.EVENTS), start_ns), rank
 
 
-def write_live(path: str, count: int, seconds: float) -> None:
-    """A run that goes on in real time, twenty writes a second and five samples a second, as the recorder makes them."""
+def write_live(path: str, count: int, seconds: float, past_s: float = 0.0) -> None:
+    """A run that goes on in real time, twenty writes a second and five samples a second, as the recorder makes them.
+
+    Args:
+        path: the folder to make.
+        count: lanes.
+        seconds: how long it goes on.
+        past_s: how long it has gone on already; that part is written at once.
+    """
     folder = RunFolder(path)
     folder.path.mkdir(mode=0o700, parents=True)
-    start_ns = time.perf_counter_ns()
+    start_ns = time.perf_counter_ns() - int(past_s * 1e9)
     chosen = lanes(count)
     running = [SimulatedLane(lane, start_ns, seed) for seed, lane in enumerate(chosen)]
     logs = []
@@ -85,8 +92,10 @@ def write_live(path: str, count: int, seconds: float) -> None:
         logs.append(_open(folder, lane.lane, start_ns))
     samples = SamplesLogWriter(str(folder.samples_path))
     folder.write_manifest(manifest(folder, chosen, start_ns, True, None))
-    tick = 0
-    while (now_ns := time.perf_counter_ns()) < start_ns + seconds * 1e9:
+    tick, now_ns = 0, start_ns
+    end_ns = time.perf_counter_ns() + int(seconds * 1e9)
+    while now_ns < end_ns:
+        now_ns = min(now_ns + 50_000_000, time.perf_counter_ns())
         for lane, (log, rank) in zip(running, logs, strict=True):
             while lane.now_ns < now_ns:
                 lane.step()
@@ -98,7 +107,8 @@ def write_live(path: str, count: int, seconds: float) -> None:
         if tick % 4 == 0:
             _sample(samples, now_ns, count, tick)
         tick += 1
-        time.sleep(0.05)
+        if time.perf_counter_ns() - now_ns < 50_000_000:
+            time.sleep(0.05)
 
 
 def _sample(log: SamplesLogWriter, now_ns: int, count: int, tick: int) -> None:
@@ -152,9 +162,10 @@ if __name__ == "__main__":
     parser.add_argument("folder")
     parser.add_argument("--lanes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--past", type=float, default=0.0, help="how long a live run has gone on already")
     parser.add_argument("--steps", type=int, default=10_000_000)
     options = parser.parse_args()
     if options.kind == "live":
-        write_live(os.path.abspath(options.folder), options.lanes, options.seconds)
+        write_live(os.path.abspath(options.folder), options.lanes, options.seconds, options.past)
     else:
         write_long(os.path.abspath(options.folder), options.steps, options.lanes)
