@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import ClassVar, Protocol, cast
 
@@ -30,6 +31,8 @@ from fwtui.view.until_decided import Finisher
 ROWS_AROUND = 3
 """Rows that are no lane's: the ranking, the notice, the keys."""
 
+_FRESH_S = 0.3
+"""A key that changes how the newest moment is drawn needs no newer frame than this: making one takes time."""
 _BREATH_S = 0.005
 """Between two pieces of a long recording."""
 
@@ -98,6 +101,8 @@ class ViewApp(App[str]):
         self._drawn: tuple[int, tuple[int, int]] | None = None
         self._redraw = True
         self._reads_on = False
+        self._framed_s = float("-inf")
+        """When the newest moment of a run that goes on was last made a frame."""
         self.frame: Frame = session.frame(self._newest_ns())
 
     def get_default_screen(self) -> Screen[None]:
@@ -156,16 +161,22 @@ class ViewApp(App[str]):
             return
         if len(self.session.logs) > len(self.main.query(LanePane)):
             self._add_panes()
-        self._redraw, self._drawn = False, shown
+        self._drawn = shown
         self.frame = self.session.frame(at_ns)
-        self._draw(at_ns)
-        for screen in self.screen_stack[1:]:
-            if hasattr(screen, "follow"):
-                cast(FollowsFrame, screen).follow()
+        self._framed_s = time.monotonic() if self.clock is None and self._moves() else float("-inf")
+        self._draw_frame()
         self.pace.drew()
         self._hurry()
         if self.session.reading is not None:
             self.call_later(self._read_on)
+
+    def _draw_frame(self) -> None:
+        """Draw the frame on all screens."""
+        self._redraw = False
+        self._draw(self.frame.time_ns)
+        for screen in self.screen_stack[1:]:
+            if hasattr(screen, "follow"):
+                cast(FollowsFrame, screen).follow()
 
     def _read_on(self) -> None:
         """Go on reading a long recording between the frames; keys have their turn after each piece."""
@@ -449,8 +460,13 @@ class ViewApp(App[str]):
         self.notify(f"theme {name}", markup=False, timeout=2)
 
     def _redraw_now(self) -> None:
+        """Show at once what a key has changed; a frame of this very moment will do."""
         self._redraw = True
-        self.tick()
+        fresh = self.clock is None and self._moves() and time.monotonic() - self._framed_s < _FRESH_S
+        if fresh and not is_behind(self._driver):
+            self._draw_frame()
+        else:
+            self.tick()
 
     def commands_shown(self) -> Iterable[commands.Command]:
         """The table of commands with the user's keys."""
