@@ -19,6 +19,7 @@ import pytest
 import scenarios
 
 from fwtui.cli import main
+from fwtui.commands.report import Bar
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.reports import csv_steps, html, json_report
 from fwtui.reports.trace import write_trace
@@ -165,6 +166,23 @@ def test_progress_goes_from_nothing_to_all(tmp_path: Path) -> None:
     csv_steps.write_csv(session, io.StringIO(), seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+
+
+def test_the_bar_tells_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    bar = Bar("out.csv")
+    bar.show(0.0)  # too early for a word
+    now_s[0] += 10
+    bar.show(0.25)
+    drawn = capsys.readouterr().err
+    assert drawn.count("out.csv") == 1
+    assert "25%, 30 s left" in drawn
+    bar.end()
+    assert capsys.readouterr().err == "\r\x1b[K"
 
 
 @pytest.mark.parametrize("format_name", ["text", "json", "csv", "markdown", "html", "trace"])

@@ -80,3 +80,4 @@ def test_the_demo_shows_a_real_verdict_without_any_framework() -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"takes \d\.\d\dx as long as torch", done.stdout)
     assert "callback" in done.stdout
+    assert "is gone again" in done.stdout

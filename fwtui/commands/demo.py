@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import fwtui
-from fwtui.commands import replay
+from fwtui.commands import follow, replay
 
 RECORDING = Path(fwtui.__file__).parent / "demo" / "recording.stream"
 """What `fwtui stream RUN --once` wrote."""
@@ -28,4 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
         mirror = Mirror(Path(place))
         for frame in FrameReader().feed(RECORDING.read_bytes()):
             mirror.apply(frame)
-        return replay.show_again(mirror.folder, arguments)
+        code = replay.show_again(mirror.folder, arguments)
+    if not follow.wants_screen(arguments.headless):
+        print("that folder was the demo's own, and is gone again")
+    return code
