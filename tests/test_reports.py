@@ -314,10 +314,17 @@ class TestJson:
 class TestMarkdown:
     def test_tables_have_the_same_cells_in_each_row(self, opened: Any) -> None:
         _, _, frame = opened
-        lanes, *gaps = markdown.report(frame).split("**The gap by phase")
-        for part, cells in ((lanes, len(frame.lanes) + 1), *((gap, 4) for gap in gaps)):
-            tables = [line for line in part.splitlines() if line.startswith("|")]
-            assert {line.replace(r"\|", "").count("|") for line in tables} == {cells + 1}
+        tables = [part.splitlines() for part in markdown.report(frame).split("\n\n") if part.startswith("|")]
+        widths = [{line.replace(r"\|", "").count("|") - 1 for line in table} for table in tables]
+        assert {len(frame.lanes) + 1} in widths
+        assert all(width in ({len(frame.lanes) + 1}, {4}) for width in widths)
+
+    def test_what_a_reviewer_looks_for_comes_before_the_figures(self, opened: Any) -> None:
+        written = markdown.report(opened[2])
+        heads = ("### fwtui", "**The gap", "**Findings**", "<details", "same work?")
+        places = [written.find(head) for head in heads if head in written]
+        assert places == sorted(places)
+        assert written.count("<details") == written.count("</details>") >= 1
 
     def test_a_programs_words_are_no_markup(self) -> None:
         finding = dataclasses.replace(FINDING, evidence="a | b\n<script> *c*")

@@ -14,14 +14,11 @@ from fwtui.view.waterfall import Waterfall
 
 
 def report(frame: Frame) -> str:
-    """The summary's facts, with tables that a pull request renders."""
+    """What a reviewer reads first, first: verdict, reasons, gap, findings; all figures in folds below."""
     heads = [f"{lane.index + 1} {lane.name}" for lane in frame.lanes]
     sections = [
         f"### fwtui: {_safe(frame.headline or facts.title(frame))}",
         _safe(facts.title(frame)),
-        _table("", heads, facts.lane_rows(frame)),
-        _table("mean step", heads, facts.phase_rows(frame)),
-        _table("same work?", heads, facts.parity_rows(frame)),
         _list("Unfair, because", facts.unfair_lines(frame)),
         _list("Not decided", facts.undecided_lines(frame)),
         *(_waterfall("The gap by phase", gap) for gap in waterfall.by_phase(frame)),
@@ -29,6 +26,9 @@ def report(frame: Frame) -> str:
         _list("Note", facts.condition_lines(frame)),
         _findings(frame),
         _safe(frame.notice or ""),
+        _fold("All figures", _table("", heads, facts.lane_rows(frame)), unfolded=frame.comparison is None),
+        _fold("The mean step by phase", _table("mean step", heads, facts.phase_rows(frame))),
+        _fold("Same work?", _table("same work?", heads, facts.parity_rows(frame))),
         f"Run `{frame.run_id}` on {_safe(frame.host.cpu)}, {frame.host.cores} cores, "
         f"{show(frame.host.memory_bytes, 'bytes')} memory.",
     ]
@@ -46,6 +46,11 @@ def _table(corner: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
     rules = ["---"] * (len(heads) + 1)
     lines = [map(_safe, (corner, *heads)), rules, *(map(_safe, (row.label, *row.cells)) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _fold(heading: str, table: str, unfolded: bool = False) -> str:
+    """A table that is opened when somebody wants it."""
+    return f"<details{' open' * unfolded}><summary>{heading}</summary>\n\n{table}\n\n</details>" if table else ""
 
 
 def _list(heading: str, lines: Sequence[str]) -> str:
