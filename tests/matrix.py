@@ -87,7 +87,6 @@ def _keras_cells(backend: str) -> list[Cell]:
     only = {
         "jit": {"torch": "Keras has no jit_compile on torch that works with its optimizers"},
         "steps_per_execution": {"torch": "Keras does not implement it on torch"},
-        "custom": {"jax": "on JAX a custom train_step is stateless: the program here is written for the other two"},
     }
     cells = []
     for name, case in (
@@ -114,6 +113,26 @@ def _keras_cells(backend: str) -> list[Cell]:
         if case == "eager":
             more["phases"] = ("backward", "optimizer") if backend != "jax" else ()
         cells.append(_keras(backend, name, case, same=case in ("numpy", "validation"), **more))
+    return cells
+
+
+def _keras_2_cells() -> list[Cell]:
+    """Of tf_keras; in an older environment, of the Keras that came with TensorFlow."""
+    usual: dict[str, Any] = {"needs": ("tensorflow", "tf_keras"), "env": {"TF_USE_LEGACY_KERAS": "1"}}
+    own: dict[str, dict[str, Any]] = {
+        "fit": {"same": True},
+        "eager": {"phases": ("backward", "optimizer")},
+        "steps_per_execution": {"samples": 128},
+        "tf.data": {"samples": None},
+        "train_on_batch": {"steps": 61},
+        "custom": {},
+    }
+    names = {"fit": "fit", "custom": "a custom train_step", "steps_per_execution": "steps_per_execution=4"}
+    cells = []
+    for case, more in own.items():
+        phases = more.pop("phases", FUSED)
+        name = f"tf_keras {names.get(case, case)}"
+        cells.append(Cell("Keras 2", name, f"tf_keras_fit.py {case}", phases, **{**usual, **more}))
     return cells
 
 
@@ -149,12 +168,15 @@ CELLS: tuple[Cell, ...] = (
     Cell("TensorFlow", "tf.function", "tf_variants.py function", ("data", *FUSED), needs=("tensorflow",), same=True),
     Cell("TensorFlow", "retracing", "tf_variants.py retracing", ("data", *FUSED), steps=68, samples=None,
          needs=("tensorflow",)),
-    Cell("Keras 2", "tf_keras fit", "tf_keras_fit.py", FUSED, needs=("tensorflow", "tf_keras"),
-         env={"TF_USE_LEGACY_KERAS": "1"}, same=True),
-    Cell("Keras 2", "tf_keras fit, eager", "tf_keras_fit.py eager", ("backward", "optimizer"),
-         needs=("tensorflow", "tf_keras"), env={"TF_USE_LEGACY_KERAS": "1"}),
+    Cell("TensorFlow", "the optimizer outside of tf.function", "tf_variants.py outside", ("data", "optimizer"),
+         loss=False, needs=("tensorflow",)),
+    *_keras_2_cells(),
     Cell("JAX", "optax, jitted update", "jax_loop.py jit", FUSED, steps=61, samples=None, loss=False,
          needs=("jax", "optax"), title="a jitted update", same=True),
+    Cell("JAX", "optax, jitted gradient", "jax_loop.py gradient", ("optimizer",), steps=61, samples=None, loss=False,
+         needs=("jax", "optax"), title="an optax update"),
+    Cell("JAX", "no optax, jitted", "jax_loop.py without-optax", FUSED, steps=61, samples=None, loss=False,
+         needs=("jax",), title="a jitted update"),
     Cell("JAX", "optax, eager", "jax_loop.py eager", (), steps=61, samples=None, loss=False, needs=("jax", "optax")),
     Cell("JAX", "gradients by hand, jitted", "jax_loop.py by-hand", FUSED, steps=61, samples=None, loss=False,
          needs=("jax", "optax"), title="a jitted update"),
@@ -306,12 +328,10 @@ def _off(session: Session, began: int, over: int) -> float:
     return (attributed + after + before) / (over - began) - 1
 
 
-def rows(words: list[str], python: str) -> list[tuple[str, str, str]]:
+def run(cells: list[Cell], python: str) -> list[tuple[str, str, str]]:
     """(group, name, result) of the cells."""
     table = []
-    for cell in CELLS:
-        if words and not any(word in cell.id for word in words):
-            continue
+    for cell in cells:
         lacking = cell.absent or missing(cell, python)
         if lacking:
             result = f"n/a: {cell.absent or f'{lacking} is not installed'}"
@@ -332,14 +352,20 @@ def main() -> int:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--python", default=sys.executable)
     arguments = parser.parse_args()
-    table = rows(arguments.words, arguments.python)
+    words = arguments.words
+    table = run([cell for cell in CELLS if not words or any(word in cell.id for word in words)], arguments.python)
+    print_table(table)
+    return 1 if any(result.startswith("FAILED") for _, _, result in table) else 0
+
+
+def print_table(table: list[tuple[str, str, str]]) -> None:
+    """As Markdown, with its sum."""
     print("| programs | program | seen |\n|---|---|---|")
     for row in table:
         print("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
     failed = sum(result.startswith("FAILED") for _, _, result in table)
     absent = sum(result.startswith("n/a") for _, _, result in table)
     print(f"\n{len(table)} cells: {len(table) - failed - absent} passed, {absent} n/a, {failed} failed")
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -113,7 +113,9 @@ WRONG = {
     "--steps 3 train.py": "built-in",
     "./nowhere/prog": "no program",
     "--python a=/nowhere train.py": "no lane 'a'",
-    "--python train=/nowhere train.py": "neither",
+    "--python train=/nowhere train.py": "/nowhere is neither an interpreter nor an environment with one",
+    "--python train= train.py": "--python train=: name a path",
+    "--python train=/bin/true train.py": "/bin/true is no working Python",
     "report nothing": "no run named",
     "report --format yaml": "markdown",
     "attach": "no run",
@@ -243,6 +245,23 @@ def test_doctor_finds_an_environment_in_the_folder(here: Here) -> None:
     assert code == 0
     assert "./.venv" in out
     assert sys.executable in out
+
+
+def test_an_interpreter_that_is_too_old_is_told_before_anything_runs(here: Here) -> None:
+    old = here.path / "old" / "bin" / "python"
+    old.parent.mkdir(parents=True)
+    old.write_text('#!/bin/sh\necho \'{"python": "3.8.18", "packages": {}, "cuda": false}\'\n')
+    old.chmod(0o700)
+    code, _, err = here.run("--headless", "--python", "train=old", "train.py")
+    assert code == 2
+    assert err == f"fwtui: --python train=old: {old} is Python 3.8.18: fwtui needs 3.9 or newer\n"
+
+
+def test_an_interpreter_is_named_by_itself_its_environment_or_its_bin() -> None:
+    folder = Path(sys.prefix)
+    for path in (folder, folder / "bin", folder / "bin" / "python"):
+        assert interpreters.python_in(str(path)) == str(folder / "bin" / "python")
+    assert interpreters.python_in("") is None
 
 
 def test_a_probe_of_no_python_says_so(tmp_path: Path) -> None:

@@ -32,12 +32,16 @@ def main(arguments: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [("interpreter", "found by", "python", *interpreters.FRAMEWORKS, "devices")]
     for (where, path), interpreter in zip(places, found, strict=True):
         versions = (interpreter.packages.get(name, "—") for name in interpreters.FRAMEWORKS)
-        rows.append(
-            (path, where, interpreter.version or interpreter.problem or "?", *versions, _devices(interpreter, facts))
-        )
+        rows.append((path, where, _version(interpreter), *versions, _devices(interpreter, facts)))
     _print_table(rows)
     print("\nrun a lane in another interpreter with --python LANE=PATH, e.g. --python torch=./.venv")
     return 0
+
+
+def _version(interpreter: interpreters.Interpreter) -> str:
+    if interpreter.version is None:
+        return interpreter.problem or "?"
+    return f"{interpreter.version} (too old)" if interpreter.problem else interpreter.version
 
 
 def _devices(interpreter: interpreters.Interpreter, facts: Mapping[str, Any]) -> str:

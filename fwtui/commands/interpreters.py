@@ -13,10 +13,17 @@ from pathlib import Path
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "lightning")
 PROBE_LIMIT_S = 30.0
+OLDEST = (3, 9)
+"""The oldest Python in which a lane can be watched."""
 
 _PROBE = """
-import importlib.metadata, importlib.util, json, sys
+import json, sys
 sys.path[:1] = []
+python = "%d.%d.%d" % sys.version_info[:3]
+if sys.version_info < (3, 9):
+    print(json.dumps({"python": python, "packages": {}, "cuda": False}))
+    sys.exit()
+import importlib.metadata, importlib.util
 names = {
     "torch": ("torch",), "keras": ("keras",), "jax": ("jax",), "lightning": ("lightning", "pytorch-lightning"),
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-macos", "tf-nightly"),
@@ -40,7 +47,7 @@ cuda = any(
     (package.metadata["Name"] or "").lower().startswith(("nvidia-cudnn", "jax-cuda"))
     for package in (importlib.metadata.distributions() if found else ())
 )
-print(json.dumps({"python": "%d.%d.%d" % sys.version_info[:3], "packages": found, "cuda": cuda}))
+print(json.dumps({"python": python, "packages": found, "cuda": cuda}))
 """
 
 
@@ -65,6 +72,9 @@ def probe(path: str) -> Interpreter:
             [path, "-c", _PROBE], capture_output=True, text=True, timeout=PROBE_LIMIT_S, stdin=subprocess.DEVNULL
         )
         answer = json.loads(done.stdout.splitlines()[-1])
+        if tuple(map(int, str(answer["python"]).split(".")[:2])) < OLDEST:
+            problem = f"is Python {answer['python']}: fwtui needs {OLDEST[0]}.{OLDEST[1]} or newer"
+            return Interpreter(path, str(answer["python"]), dict(answer["packages"]), problem)
         return Interpreter(path, str(answer["python"]), dict(answer["packages"]), cuda=bool(answer["cuda"]))
     except OSError as error:
         return Interpreter(path, None, {}, f"cannot be run: {error.strerror}")
@@ -75,20 +85,24 @@ def probe(path: str) -> Interpreter:
 
 
 def python_in(path: str) -> str | None:
-    """The interpreter that a path names: itself, or the one in a virtual or conda environment's folder."""
+    """The interpreter that a path names: itself, or the one in an environment's folder or in its `bin`."""
     found = Path(path).expanduser()
     if found.is_dir():
         found = next(
             (
                 found / name
-                for name in ("bin/python", "python.exe", "Scripts/python.exe", "bin/python3")
-                if (found / name).is_file()
+                for name in ("bin/python", "bin/python3", "python", "python3", "python.exe", "Scripts/python.exe")
+                if _runs(found / name)
             ),
             found,
         )
-    if found.is_file() and os.access(found, os.X_OK):
+    if path and _runs(found):
         return str(found.absolute())  # links stay: a virtual environment is known by its own path
     return None if found.is_dir() or os.sep in path else shutil.which(path)
+
+
+def _runs(file: Path) -> bool:
+    return file.is_file() and os.access(file, os.X_OK)
 
 
 def active() -> list[str]:

@@ -208,7 +208,11 @@ def _pythons(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--python {text}: there is no lane {lane!r}{nearest(lane, names)}")
         python = interpreters.python_in(path)
         if python is None:
-            raise UsageError(f"--python {text}: {path} is neither an interpreter nor an environment with one")
+            what = f"{path} is neither an interpreter nor an environment with one" if path else "name a path"
+            raise UsageError(f"--python {text}: {what}")
+        problem = interpreters.probe(python).problem
+        if problem:
+            raise UsageError(f"--python {text}: {python} {problem}")
         found[lane] = python
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, List, Optional, Set
+from typing import Any, List, Optional, Sequence, Set
 
 from fwtui.guest import agent, torch_optimizer_hooks
 
@@ -74,14 +74,23 @@ def _batch_size(node: Any) -> Optional[int]:
         node = queue.popleft()
         following = [after for after, _ in node.next_functions if after is not None] if node is not None else []
         if following and all(map(_is_weight, following)) and not _is_weight(node):
-            outputs = getattr(node, "_input_metadata", None)  # of its backward pass: what its forward pass gave
-            if outputs and len(outputs[0].shape) > 1:
-                sizes.add(int(outputs[0].shape[0]))
+            shape = _shape(node)
+            if len(shape) > 1:
+                sizes.add(int(shape[0]))
         for after in following:
             if after not in known:
                 known.add(after)
                 queue.append(after)
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def _shape(node: Any) -> Sequence[int]:
+    """The shape of what an operation computed, or, before torch 2.5, of what a matrix product was given; else ()."""
+    outputs = getattr(node, "_input_metadata", None)  # of its backward pass: what its forward pass gave
+    if outputs:
+        shape: Sequence[int] = outputs[0].shape
+        return shape
+    return getattr(node, "_saved_mat1_sym_sizes", None) or getattr(node, "_saved_self_sym_sizes", None) or ()
 
 
 def _is_weight(node: Any) -> bool:

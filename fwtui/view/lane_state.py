@@ -22,6 +22,8 @@ HUNG_NS = 60e9
 HUNG_TIMES = 50.0
 _BUSY = ("wait", "compile", "evaluation")
 """What a lane may do for long without a step."""
+STARTED_NS = 3e9
+"""After so long Python has started, whether the guest tells of it or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ def _starting(log: LaneLog, spawned: int, at_ns: int) -> tuple[str, str, int | N
         return "training", "first step", log.folder.first_step_ns, ""
     if notes:
         return "starting", notes[-1][1], notes[-1][0], ""
-    return "starting", "starting Python", spawned, ""
+    word = "starting Python" if at_ns - spawned < STARTED_NS else "running the program"
+    return "starting", word, spawned, ""
 
 
 def _training(

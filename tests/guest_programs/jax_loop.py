@@ -1,14 +1,15 @@
-"""Raw JAX with optax: `jax_loop.py jit|eager|by-hand`."""
+"""Raw JAX: `jax_loop.py jit|gradient|eager|by-hand|without-optax`."""
 
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import report
 
 case = sys.argv[1]
+if case != "without-optax":
+    import optax
 generator = np.random.default_rng(0)
 x = generator.normal(size=(640, 64)).astype("float32")
 y = generator.normal(size=(640, 1)).astype("float32")
@@ -16,8 +17,11 @@ params = {
     "first": jnp.asarray(generator.normal(size=(64, 512)).astype("float32") * 0.1),
     "second": jnp.asarray(generator.normal(size=(512, 1)).astype("float32") * 0.1),
 }
-optimizer = optax.adam(0.001)
-state = optimizer.init(params)
+if case == "without-optax":
+    optimizer = state = None
+else:
+    optimizer = optax.adam(0.001)
+    state = optimizer.init(params)
 
 
 def compute(params, a, b):
@@ -25,14 +29,17 @@ def compute(params, a, b):
 
 
 def step(params, state, a, b):
-    loss, gradients = jax.value_and_grad(compute)(params, a, b)
-    if case == "by-hand":
+    loss, gradients = gradient(params, a, b)
+    if optimizer is None or case == "by-hand":
         return jax.tree_util.tree_map(lambda p, g: p - 0.01 * g, params, gradients), state, loss
     changes, state = optimizer.update(gradients, state)
     return optax.apply_updates(params, changes), state, loss
 
 
-if case != "eager":
+gradient = jax.value_and_grad(compute)
+if case == "gradient":
+    gradient = jax.jit(gradient)
+elif case != "eager":
     step = jax.jit(step)
 params, state, loss = step(params, state, x[:32], y[:32])
 report.start()

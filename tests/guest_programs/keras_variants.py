@@ -15,9 +15,26 @@ y = generator.normal(size=(BATCH * BATCHES, 1)).astype("float32")
 
 
 class Custom(keras.Model):
-    """A `train_step` of its own, on TensorFlow or on torch."""
+    """A `train_step` of its own; on JAX it is a pure function from one state to the next."""
 
-    def train_step(self, data):
+    def _loss_and_more(self, trainable, other, a, b):
+        predicted, other = self.stateless_call(trainable, other, a, training=True)
+        return self.compute_loss(a, b, predicted), other
+
+    def _train_step_of_jax(self, state, data):
+        import jax
+
+        trainable, other, of_optimizer, of_metrics = state
+        a, b = data
+        gradient = jax.value_and_grad(self._loss_and_more, has_aux=True)
+        (loss, other), gradients = gradient(trainable, other, a, b)
+        trainable, of_optimizer = self.optimizer.stateless_apply(of_optimizer, gradients, trainable)
+        return {"loss": loss}, (trainable, other, of_optimizer, of_metrics)
+
+    def train_step(self, *given):
+        if keras.backend.backend() == "jax":
+            return self._train_step_of_jax(*given)
+        (data,) = given
         a, b = data
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -25,7 +42,7 @@ class Custom(keras.Model):
             with tf.GradientTape() as tape:
                 loss = self.compute_loss(a, b, self(a, training=True))
             self.optimizer.apply_gradients(
-                zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True)
+                zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables)  # noqa: B905
             )
         else:
             self.zero_grad()

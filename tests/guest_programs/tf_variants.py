@@ -1,4 +1,4 @@
-"""Raw TensorFlow loops: `tf_variants.py function|eager|retracing`."""
+"""Raw TensorFlow loops: `tf_variants.py function|eager|retracing|outside`."""
 
 import sys
 
@@ -17,14 +17,21 @@ optimizer = tf.keras.optimizers.Adam(0.001)
 optimizer.build([first, second])
 
 
-def step(a, b):
+def gradients(a, b):
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean((tf.nn.relu(a @ first) @ second - b) ** 2)
-    optimizer.apply_gradients(zip(tape.gradient(loss, [first, second]), [first, second], strict=True))
+    return loss, tape.gradient(loss, [first, second])
+
+
+def step(a, b):
+    loss, changes = gradients(a, b)
+    optimizer.apply_gradients(zip(changes, [first, second]))  # noqa: B905 - Python 3.9 runs this
     return loss
 
 
-if case != "eager":
+if case == "outside":
+    gradients = tf.function(gradients)
+elif case != "eager":
     step = tf.function(step)
 updates = 0
 rows = tf.data.Dataset.from_tensor_slices((x, y))
