@@ -26,7 +26,7 @@ HOOKS: Dict[str, str] = {
     "tf_keras.src.callbacks": "keras_hooks:arm_callbacks",
     "keras.src.utils.python_utils": "keras_hooks:arm_logs",
     "keras.src.trainers.epoch_iterator": "keras_hooks:arm_batches",
-    "keras.src.trainers.trainer": "sites_keras:arm",
+    "keras.src.trainers.trainer": "sites_keras:arm keras_hooks:arm_trainer_logs",
     "keras.src.trainers.data_adapters.py_dataset_adapter": "keras_hooks:arm_datasets",
     "keras.src.engine.data_adapter": "keras_hooks:arm_batches",
     "tf_keras.src.engine.data_adapter": "keras_hooks:arm_batches",

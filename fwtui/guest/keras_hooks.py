@@ -8,14 +8,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import types
 from typing import Any, Dict
 
-from fwtui.guest import agent, parity_facts, trainer, turn_gate
+from fwtui.guest import agent, keras_facts, parity_facts, trainer, turn_gate
 
 LOSS_EVERY_NS = 200_000_000
 _now = time.perf_counter_ns
-_state: Dict[str, Any] = {"evaluating": 0, "learnt": False, "begin": 0, "updates": 1, "batch_size": None}
+_state: Dict[str, Any] = {"evaluating": 0, "learnt": False, "begin": 0, "updates": 1, "batch_size": None, "loss_ns": 0}
 
 
 def arm_callbacks(module: Any) -> None:
@@ -73,10 +72,14 @@ def _batch_end(original: Any) -> Any:
             agent.drain(left)
         if not _state["learnt"]:
             _state["learnt"] = True
-            agent.arm("keras facts", _learn, self)
+            agent.arm("keras facts", _learn, getattr(self, "model", None) or getattr(self, "_model", None))
         return result
 
     return on_train_batch_end
+
+
+def _learn(model: Any) -> None:
+    keras_facts.learn(model, _state["batch_size"], _state["updates"])
 
 
 def _note_samples(updates: int) -> None:
@@ -173,29 +176,49 @@ def _evaluation(original: Any, change: int) -> Any:
 
 def arm_logs(module: Any) -> None:
     """Time the conversion of logs to Python numbers: it waits for the device. Trainers import it by name, later."""
-    begin, end = agent.span("sync_begin", "sync_end")
-    ident, last = threading.get_ident, [0]
-
-    def make(original: Any) -> Any:
-        def pythonify_logs(logs: Any) -> Any:
-            if ident() != trainer.thread and trainer.decided:
-                return original(logs)
-            started = _now()
-            begin(started)
-            result = original(logs)
-            end(_now())
-            if started - last[0] > LOSS_EVERY_NS and not _state["evaluating"] and isinstance(result, dict):
-                loss: Any = result.get("loss")
-                if getattr(loss, "shape", ()) == () and hasattr(loss, "__float__"):
-                    last[0] = started
-                    agent.note("loss", value=float(loss), step=agent.count("batch_end_exit") + 1, mean=True)
-            return result
-
-        return pythonify_logs
-
     for name in ("pythonify_logs", "sync_to_numpy_or_python_type"):
         if hasattr(module, name):
-            agent.patch(module, name, make)
+            agent.patch(module, name, _to_numbers)
+
+
+def arm_trainer_logs(module: Any) -> None:
+    """Before Keras 3.8 the conversion is a method, which calls itself for nested logs."""
+    if hasattr(module.Trainer, "_pythonify_logs"):
+        agent.patch(module.Trainer, "_pythonify_logs", _to_numbers)
+
+
+def _to_numbers(original: Any) -> Any:
+    begin, end = agent.span("sync_begin", "sync_end")
+    ident, inside = threading.get_ident, [False]
+
+    def pythonify_logs(*given: Any) -> Any:
+        if inside[0] or (ident() != trainer.thread and trainer.decided):
+            return original(*given)
+        started = _now()
+        inside[0] = True
+        begin(started)
+        try:
+            result = original(*given)
+        finally:
+            end(_now())
+            inside[0] = False
+        if not _state["evaluating"]:
+            _note_loss(result, started, agent.count("batch_end_exit") + 1)
+        return result
+
+    return pythonify_logs
+
+
+def _note_loss(result: Any, now_ns: int, step: int) -> None:
+    """Note the loss that logs, or what `train_on_batch` returns, hold as a number on the host: a running mean."""
+    if now_ns - _state["loss_ns"] < LOSS_EVERY_NS:
+        return
+    if isinstance(result, list) and result:
+        result = result[0]
+    loss: Any = result.get("loss") if isinstance(result, dict) else result
+    if getattr(loss, "shape", ()) == () and hasattr(loss, "__float__") and getattr(loss, "device", "cpu") == "cpu":
+        _state["loss_ns"] = now_ns
+        agent.note("loss", value=float(loss), step=step, mean=True)
 
 
 def arm_optimizer(module: Any) -> None:
@@ -244,17 +267,20 @@ def _train_on_batch(original: Any) -> Any:
         now = _now()
         enter(now)
         begin(now)
+        result = None
         try:
-            return original(self, x, *args, **kwargs)
+            result = original(self, x, *args, **kwargs)
+            return result
         finally:
             now = _now()
             end(now)
             leave(now)
             agent.fitting[0] = False
+            agent.arm("keras loss", lambda _: _note_loss(result, now, agent.count("batch_end_exit")), None)
             if not _state["learnt"]:
                 _state["learnt"] = True
                 agent.arm("keras batch", agent.learn_batch, x)
-                agent.arm("keras facts", _learn, types.SimpleNamespace(model=self))
+                agent.arm("keras facts", _learn, self)
             if now > agent.due[0]:
                 agent.drain(now)
 
@@ -263,20 +289,12 @@ def _train_on_batch(original: Any) -> Any:
 
 def _eager(optimizer: Any) -> bool:
     """Whether operations run now; marks the function that trains when TensorFlow is tracing."""
-    backend = _backend()
+    backend = keras_facts.backend()
     if backend == "tensorflow":
         from fwtui.guest import tensorflow_hooks
 
         return tensorflow_hooks.eager_or_mark(optimizer)
     return backend == "torch" and not sys.modules["torch"].compiler.is_compiling()
-
-
-def _backend() -> str:
-    keras = sys.modules.get("keras")
-    try:
-        return str(keras.config.backend()) if keras is not None else "tensorflow"
-    except AttributeError:
-        return "tensorflow"
 
 
 def _plan(callbacks: Any) -> None:
@@ -294,96 +312,3 @@ def _plan(callbacks: Any) -> None:
 def _planned_by_program() -> bool:
     mark = sys.modules.get("fwtui.mark")
     return bool(mark is not None and mark.planned)
-
-
-def _learn(callbacks: Any) -> None:
-    """Learn the facts once, after the first batch."""
-    model = getattr(callbacks, "model", None) or getattr(callbacks, "_model", None)
-    keras = _package_of(model)
-    backend = _backend()
-    values: Dict[str, Any] = {
-        "framework": "keras",
-        "version": getattr(keras, "__version__", None),
-        "backend": backend,
-        "backend_version": getattr(sys.modules.get(backend), "__version__", "").split("+")[0] or None,
-        "python": sys.version.split()[0],
-        "executable": sys.executable,
-        "device": _device(backend),
-        "batch_size": _state["batch_size"],
-        "samples_per_step": _state["batch_size"] and _state["batch_size"] * _state["updates"],
-    }
-    agent.facts(values)
-    if model is None:
-        return
-    optimizer = getattr(model, "optimizer", None)
-    trainable = sum(int(_size(weight)) for weight in model.trainable_weights)
-    loss = getattr(model, "loss", None)
-    eager = bool(getattr(model, "run_eagerly", False))
-    agent.facts(
-        {
-            "parameters": int(model.count_params()),
-            "trainable_parameters": trainable,
-            "dtype": str(getattr(model, "compute_dtype", "")) or None,
-            "optimizer": optimizer_facts(optimizer),
-            "loss": loss if isinstance(loss, str) else type(loss).__name__ if loss is not None else None,
-            "jit_compile": bool(getattr(model, "jit_compile", False)),
-            "compiled": backend != "torch" and not eager,
-            "steps_per_execution": _steps_per_execution(model),
-            "replicas": _replicas(model, backend),
-        }
-    )
-    parity_facts.of_keras(model, backend)
-
-
-def _package_of(model: Any) -> Any:
-    """The package that a model is of: Keras 2 and 3 may both be imported."""
-    roots = [kind.__module__.split(".")[0] for kind in type(model).__mro__]
-    name = next((root for root in roots if root in ("keras", "tf_keras")), "keras")
-    return sys.modules.get(name) or sys.modules.get("tf_keras")
-
-
-def _steps_per_execution(model: Any) -> int:
-    """Under a strategy of several workers Keras 2 keeps it in a variable, of which each replica has its own."""
-    value = getattr(model, "steps_per_execution", 1)
-    value = getattr(value, "numpy", lambda: value)()
-    return int(value or 1)
-
-
-def _replicas(model: Any, backend: str) -> Any:
-    """How many copies of the model train in step: devices of this process, and those of the other workers."""
-    strategy = getattr(model, "distribute_strategy", None)
-    number = getattr(strategy, "num_replicas_in_sync", None)
-    if number is None and backend == "jax":
-        distribution = sys.modules["keras"].distribution.distribution()
-        mesh = getattr(distribution, "device_mesh", None)
-        number = None if mesh is None else mesh.devices.size
-    return int(number) if number and number > 1 else None
-
-
-def optimizer_facts(optimizer: Any) -> Any:
-    """A Keras optimizer's name and its plain settings; None when there is none."""
-    if optimizer is None:
-        return None
-    settings = {key: value for key, value in optimizer.get_config().items() if isinstance(value, (int, float, bool))}
-    return {"name": type(optimizer).__name__, **settings}
-
-
-def _size(weight: Any) -> int:
-    size = 1
-    for extent in weight.shape:
-        size *= int(extent)
-    return size
-
-
-def _device(backend: str) -> Any:
-    """The device that the backend computes on; None when it cannot be told."""
-    if backend == "tensorflow":
-        from fwtui.guest import tensorflow_hooks
-
-        return tensorflow_hooks.device()
-    if backend == "torch":
-        torch = sys.modules["torch"]
-        return f"cuda:0 {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else "cpu"
-    if backend == "jax":
-        return str(sys.modules["jax"].devices()[0].platform)
-    return None

@@ -131,7 +131,7 @@ def _learn(_: Any) -> None:
     if _state["learnt"]:
         return
     _state["learnt"] = True
-    from fwtui.guest import keras_hooks
+    from fwtui.guest import keras_facts
 
     tensorflow = sys.modules["tensorflow"]
     agent.facts(
@@ -142,7 +142,7 @@ def _learn(_: Any) -> None:
             "compiled": _state["gradient"],
             "parameters": _state["parameters"],
             "trainable_parameters": _state["parameters"],
-            "optimizer": keras_hooks.optimizer_facts(_state["optimizer"]),
+            "optimizer": keras_facts.optimizer_facts(_state["optimizer"]),
             "threads": parity_facts.of_tensorflow(),
             "python": sys.version.split()[0],
             "executable": sys.executable,

@@ -22,7 +22,15 @@ _traced = [0]
 _inside: Set[int] = set()
 """Threads that are in a compiled function."""
 SKIPPED = (
-    *("torch_hooks", "torch_loss", "torch_facts", "torch_value_hooks", "torch_compile_hooks", "keras_hooks"),
+    *(
+        "torch_hooks",
+        "torch_loss",
+        "torch_facts",
+        "torch_value_hooks",
+        "torch_compile_hooks",
+        "keras_hooks",
+        "keras_facts",
+    ),
     *("sites", "sites_torch", "sites_dynamo", "sites_keras", "where", "parity_facts", "python_calls", "thread_stacks"),
     *("communication_hooks", "cuda_hooks", "device_events", "deep_window", "deep_torch", "changes"),
     *("turn_gate", "trainer", "stack_signals", "agent"),

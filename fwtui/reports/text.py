@@ -28,6 +28,8 @@ def _lane_progress(lane: LaneFrame) -> str:
     steps = f"{lane.steps}/{lane.steps_total}" if lane.steps_total else f"{lane.steps}"
     if lane.state in ENDED_STATES:
         return f"{lane.name} {lane.state} at step {steps}"
+    if not lane.steps and lane.why_no_steps:
+        return f"{lane.name} no step: {lane.why_no_steps}"
     if not lane.steps:
         since = "" if lane.stage_s is None else f" {show(lane.stage_s, 's')}"
         return f"{lane.name} {lane.stage or lane.state}{since}"

@@ -71,8 +71,10 @@ def _with_guest(log: LaneLog) -> str:
         return f"an optimizer's step has begun and not ended yet ({there} is imported)"
     if log.saw("backward_begin"):
         return f"backward passes are seen and no optimizer of {there}: are the weights updated by hand? {_MARK}"
-    if log.saw("call_begin"):
+    if log.saw("call_begin") and not log.saw("evaluation_begin"):
         return f"compiled functions are called, and none of them updates weights in a way that is seen: {_MARK}"
     if log.saw("data_end"):
         return f"batches are fetched and no backward pass is seen: nothing is trained yet, or {_MARK}"
-    return f"{there} is imported and no backward pass, optimizer or Keras fit was seen: {_MARK}"
+    if log.saw("evaluation_begin"):
+        return f"a model of {there} evaluates or predicts, and nothing is trained: {_MARK}"
+    return f"{there} is imported and no backward pass, optimizer or Keras fit was seen: if it computes steps, {_MARK}"
