@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +20,21 @@ import fwtui
 from fwtui.recording.event_log import SLOT_COUNT, EventLogError, TurnGate
 from fwtui.recording.vocabulary import GATE_FINISH, GATE_GO
 
-OTHER_PYTHONS = sorted(str(path) for path in Path.home().glob(".pyenv/versions/3.*/bin/python"))
-PYTHONS = [sys.executable] + [path for path in OTHER_PYTHONS if path.split("/")[-3].startswith(("3.9.", "3.13."))]
+SUPPORTED = tuple(f"3.{minor}" for minor in range(9, 15))
 
 
-@pytest.mark.parametrize("python", PYTHONS)
+def _pythons() -> list[str]:
+    """This interpreter, and one of each supported version that pyenv or PATH has."""
+    found = {}
+    for version in SUPPORTED:
+        ours = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+        other = ours[-1] if ours else shutil.which(f"python{version}")
+        if other is not None:
+            found[version] = str(other)
+    return [sys.executable, *found.values()]
+
+
+@pytest.mark.parametrize("python", _pythons())
 def test_a_marked_loop_is_recorded(tmp_path: Path, python: str) -> None:
     lane = lanes.run(tmp_path / "lane", "marked.py", "end", "20", python=python)
     assert (lane.returncode, lane.stdout, lane.stderr) == (0, "steps 20\n", "")
@@ -36,6 +48,12 @@ def test_a_marked_loop_is_recorded(tmp_path: Path, python: str) -> None:
     assert lane.notes("result")[0]["accuracy"] == 0.5
     assert all(row["t"] and row["value"] == 0.5 and 1 <= row["step"] <= 20 for row in lane.notes("loss"))
     assert lane.facts()["samples_per_step"] == 4
+
+
+def test_what_runs_in_a_lane_is_written_for_the_oldest_python() -> None:
+    root = Path(fwtui.__file__).parent
+    for path in [root / "__init__.py", root / "mark.py", *root.glob("recording/*.py"), *root.glob("guest/**/*.py")]:
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
 def test_it_imports_nothing_but_the_standard_library(tmp_path: Path) -> None:
