@@ -202,7 +202,7 @@ def _to_numbers(original: Any) -> Any:
         finally:
             end(_now())
             inside[0] = False
-        if not _state["evaluating"]:
+        if not _state["evaluating"] and started - _state["loss_ns"] > LOSS_EVERY_NS:
             _note_loss(result, started, agent.count("batch_end_exit") + 1)
         return result
 
@@ -210,13 +210,14 @@ def _to_numbers(original: Any) -> Any:
 
 
 def _note_loss(result: Any, now_ns: int, step: int) -> None:
-    """Note the loss that logs, or what `train_on_batch` returns, hold as a number on the host: a running mean."""
-    if now_ns - _state["loss_ns"] < LOSS_EVERY_NS:
-        return
+    """Note the loss that logs, or what `train_on_batch` returns, hold: a running mean.
+
+    Only a number on the host is looked at: Keras before 3.8 converts logs while it traces, too.
+    """
     if isinstance(result, list) and result:
         result = result[0]
     loss: Any = result.get("loss") if isinstance(result, dict) else result
-    if getattr(loss, "shape", ()) == () and hasattr(loss, "__float__") and getattr(loss, "device", "cpu") == "cpu":
+    if isinstance(loss, (int, float)) or (type(loss).__module__ == "numpy" and loss.shape == ()):
         _state["loss_ns"] = now_ns
         agent.note("loss", value=float(loss), step=step, mean=True)
 
@@ -276,7 +277,8 @@ def _train_on_batch(original: Any) -> Any:
             end(now)
             leave(now)
             agent.fitting[0] = False
-            agent.arm("keras loss", lambda _: _note_loss(result, now, agent.count("batch_end_exit")), None)
+            if now - _state["loss_ns"] > LOSS_EVERY_NS:
+                _note_loss(result, now, agent.count("batch_end_exit"))
             if not _state["learnt"]:
                 _state["learnt"] = True
                 agent.arm("keras batch", agent.learn_batch, x)
