@@ -54,7 +54,9 @@ class SheetScreen(TightScreen):
         self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
 
     def follow(self) -> None:
-        """Draw the app's frame."""
+        """Draw the app's frame; a screen that was pushed just now, or goes, has nothing to draw on."""
+        if not self.query(FooterLine):
+            return
         scroll, grid = self.query_one(VerticalScroll), self.query_one(".sheet", CellGrid)
         width, height = (
             scroll.container_size.width - scroll.styles.scrollbar_size_vertical,
