@@ -110,7 +110,7 @@ def _deep(canvas: Canvas, row: int, lane: LaneFrame) -> int:
     """Inside a fused step, as a profiler's window saw it."""
     deep = lane.deep
     assert deep is not None
-    cost = f"{deep.how}, {deep.steps} steps, cost {show(deep.cost_ms, 'ms')}"
+    cost = f"cost {show(deep.cost_ms, 'ms')} in {deep.steps} steps, {deep.how}"
     row = sections.heading(canvas, row, "inside the step (estimate)", cost)
     if deep.note:
         row = sections.paragraph(canvas, row, 1, deep.note, 3, "warn")
