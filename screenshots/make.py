@@ -29,8 +29,8 @@ SHOTS = (
     ("main-80x24", (80, 24), ()),
     ("main-120x35", (120, 35), ()),
     ("main-200x50", (200, 50), ()),
-    ("lane", (140, 60), ("enter",)),
-    ("compare", (110, 34), ("c",)),
+    ("lane", (140, 62), ("enter",)),
+    ("compare", (110, 38), ("c",)),
 )
 """(name, columns and rows, keys pressed first)"""
 GIF_SIZE, GIF_FRAMES, GIF_SCALE, GIF_MS = (100, 28), 48, 0.8, 160
@@ -77,14 +77,14 @@ async def film(folder: RunFolder) -> list[Image.Image]:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Save with a small palette: a terminal has few colours."""
-    image.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    """Save with a palette: a terminal has few colours."""
+    image.quantize(255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}  {path.stat().st_size / 1000:.0f} kB")
 
 
 def save_film(frames: list[Image.Image], path: Path) -> None:
     """Save as an animation that rests at its end."""
-    palette = frames[-1].quantize(48, dither=Image.Dither.NONE)
+    palette = frames[-1].quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     lengths = [GIF_MS] * (len(small) - 1) + [3000]
     small[0].save(path, save_all=True, append_images=small[1:], duration=lengths, loop=0, optimize=True)

@@ -46,17 +46,21 @@ def picture(rows: Iterable[Iterable[Segment]], width: int, height: int, scale: f
     cw, ch = round(CELL[0] * scale), round(CELL[1] * scale)
     image = Image.new("RGB", (width * cw, height * ch), BACKGROUND)
     pen = ImageDraw.Draw(image)
-    for y, row in enumerate(rows):
-        x = 0
-        for text, style, control in row:
-            if control:
-                continue
-            ink, paper = _colours(style)
-            for letter in text:
-                _cell(pen, x * cw, y * ch, cw, ch, letter, ink, paper, bool(style and style.bold))
-                if style and style.underline:
-                    pen.line((x * cw, y * ch + ch - 2, (x + 1) * cw - 1, y * ch + ch - 2), fill=ink)
-                x += 1
+    rows = [[part for part in row if not part.control] for row in rows]
+    for papers in (True, False):  # letters reach below their cell: all papers first
+        for y, row in enumerate(rows):
+            x = 0
+            for text, style, _ in row:
+                ink, paper = _colours(style)
+                if papers:
+                    pen.rectangle((x * cw, y * ch, (x + len(text)) * cw - 1, y * ch + ch - 1), fill=paper)
+                    x += len(text)
+                    continue
+                for letter in text:
+                    _cell(pen, x * cw, y * ch, cw, ch, letter, ink, bool(style and style.bold))
+                    if style and style.underline:
+                        pen.line((x * cw, y * ch + ch - 2, (x + 1) * cw - 1, y * ch + ch - 2), fill=ink)
+                    x += 1
     return image
 
 
@@ -77,9 +81,7 @@ def _colours(style: Style | None) -> tuple[str | tuple[int, ...], str | tuple[in
     return ink, paper
 
 
-def _cell(pen, x, y, w, h, letter, ink, paper, bold) -> None:  # type: ignore[no-untyped-def]
-    if paper != BACKGROUND:
-        pen.rectangle((x, y, x + w - 1, y + h - 1), fill=paper)
+def _cell(pen, x, y, w, h, letter, ink, bold) -> None:  # type: ignore[no-untyped-def]
     code = ord(letter)
     if letter == " " or code == 0x2800:
         return

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
 import threading
-from pathlib import Path
 
 import pytest
 import scenarios
@@ -19,6 +17,7 @@ from fwtui.tui.fixes import fix_of
 from fwtui.tui.layout import arrange
 from fwtui.tui.pace import Pace, is_behind
 from fwtui.tui.theme import THEMES, Theme, detect
+from fwtui.view.clock import Clock
 from fwtui.view.session import Session
 
 
@@ -395,35 +394,78 @@ async def test_the_setup_screen_says_what_is_missing_and_gives_the_command(tmp_p
     assert app.return_value.argv() == ["--workload", "mnist-mlp", "--lanes", "torch", "--schedule", "turns"]
 
 
-SNAPSHOTS = Path(__file__).parent / "snapshots"
-"""To write them anew: delete them and run the tests twice."""
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("\x1b[2J\x1b[H\x1b[31mred\x1b[0m text", "red text"),
+        ("a\x1b]52;c;aGVsbG8=\x07b\x1b]0;title\x1b\\c", "abc"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("[bold]x[/bold] [@click=app.quit]y[/]", "[bold]x[/bold] [@click=app.quit]y[/]"),
+        ("10 %\r50 %\r100 % done\r", "100 % done"),
+        ("loss 0.31\b\b\b\b1.25", "loss 1.25"),
+        ("\x1bPq#0\x1b\\\x9b31mc1\x1b[?25l\x1b[5A up", "c1 up"),
+        ("日本語 \u202eabc", "日本語 ·abc"),
+        ("half \x1b]52;c;never ended", "half "),
+    ],
+)
+def test_what_a_program_prints_cannot_steer_the_terminal(line, shown):
+    from fwtui.tui.printed import styled
+
+    assert styled(line).plain == shown
+    assert not any(span.style.link for span in styled(line).spans)
+
+
+ENDING = {"quit", "detach", "stop"}
 
 
 @pytest.mark.parametrize(
-    ("name", "size"),
-    [
-        ("healthy", (80, 24)),
-        ("finished", (120, 35)),
-        ("importing", (80, 24)),
-        ("healthy", (40, 12)),
-        ("six_lanes", (200, 50)),
-    ],
+    ("name", "cut_s", "clock"),
+    [("importing", None, False), ("no_steps", None, False), ("stalls", 9, False), ("six_lanes", None, True)],
 )
-async def test_layouts_are_as_they_were(name, size, tmp_path):
-    app = app_over(name, tmp_path)
-    async with app.run_test(size=size) as pilot:
+async def test_every_key_acts_in_every_state(name, cut_s, clock, tmp_path, monkeypatch):
+    """No key fails where there is nothing for it; each screen it opens is left by escape."""
+    monkeypatch.setattr(app_module, "send", lambda folder, request: {"ok": False, "error": "no recorder"})
+    monkeypatch.setattr("fwtui.view.explain_process.start", lambda folder: None)
+    folder = scenarios.write(name, tmp_path / "run", cut_s=cut_s)
+    session = Session(folder)
+    at = {"clock": Clock(session, at_ns=session.newest_ns)} if clock else {"at_ns": folder.end_ns}
+    app = FwtuiApp(session, theme=Theme(), **at)
+    keys = [key for command in COMMANDS if command.id not in ENDING for key in command.keys.split(",")]
+    async with app.run_test(size=(100, 30)) as pilot:
         await settled(pilot)
-        lines = text_of(app).split("\n")
-    shown = "\n".join(_shape(line) for line in lines[1:-2]) + "\n"
-    path = SNAPSHOTS / f"{name}-{size[0]}x{size[1]}.txt"
-    if not path.exists():
-        path.write_text(shown, encoding="utf-8")
-        pytest.skip(f"wrote {path.name}")
-    assert shown == path.read_text(encoding="utf-8")
+        for key in [*keys, *"19"]:
+            await pilot.press(key)
+            await settled(pilot)
+            for _ in range(3):
+                if len(app.screen_stack) > 1:
+                    await pilot.press("escape")
+                    await settled(pilot)
+            assert app.is_running
+            assert len(app.screen_stack) == 1, key
+        await app.workers.wait_for_complete()
+        assert "quit" in text_of(app)
 
 
-def _shape(line):
-    """A line without figures, curves and findings, which are others' to change."""
-    if "→" in line or re.search(r"\b[A-Z!≠] [a-z]+-[a-z-]+", line):
-        return "(finding)"
-    return "".join("0" if letter.isdigit() else " " if "⠀" <= letter <= "⣿" else letter for letter in line).rstrip()
+async def test_the_mouse_focuses_maximises_zooms_and_opens_findings(tmp_path):
+    app = app_over("stalls", tmp_path)
+    async with app.run_test(size=(120, 35)) as pilot:
+        await settled(pilot)
+        await pilot.click("#lane-1", offset=(20, 10))
+        await settled(pilot)
+        assert app.focused_lane == 1
+        await pilot.click("#race", offset=(10, 0))
+        await settled(pilot)
+        assert app.focused_lane == 0
+        before = app.cell_s
+        app.on_mouse_scroll_up(None)
+        await settled(pilot)
+        assert app.cell_s < before
+        row = next(number for number, line in enumerate(text_of(app).split("\n")) if "input-bound" in line)
+        await pilot.click("#lane-0", offset=(10, row - app.query_one("#lane-0").region.y))
+        await settled(pilot)
+        assert type(app.screen).__name__ == "FindingsPanel"
+        await pilot.press("escape")
+        await pilot.click("#lane-1", offset=(20, 10), times=2)
+        await settled(pilot)
+        assert type(app.screen).__name__ == "LaneScreen"
+        assert "2 keras" in text_of(app)

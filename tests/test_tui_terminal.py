@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -105,25 +106,50 @@ class Tmux:
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_a_storm_of_sizes_in_tmux(tmp_path):
+    folder = scenarios.write("six_lanes", tmp_path / "run")
+    environment = {"TERM": "xterm-256color", "PYTHONPATH": os.getcwd(), "LANG": "C.UTF-8"}
+    terminal = Tmux(f"{sys.executable} -m fwtui attach {folder.path} --no-mouse", (200, 50), environment)
+    chance = random.Random(5)
+    sizes = [(1, 1), (2, 40), (250, 2), (36, 7), (20, 6), (1, 30), *((chance.randint(1, 240), 20) for _ in range(12))]
+    try:
+        terminal.wait_for("q quit")
+        for number, (width, height) in enumerate(sizes):
+            terminal.run("resize-window", "-x", str(width), "-y", str(height))
+            if number in (4, 9):
+                terminal.run("send-keys", "Enter" if number == 4 else "Escape")
+        terminal.run("resize-window", "-x", "120", "-y", "35")
+        shown = terminal.wait_for("w try advice")
+        assert "Traceback" not in shown
+        assert len(shown.rstrip("\n").split("\n")) == 35
+        terminal.run("send-keys", "q")
+        terminal.wait_for("LEFT")
+    finally:
+        terminal.close()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 @pytest.mark.parametrize("term", ["xterm-256color", "screen"])
 def test_a_session_in_tmux(term, tmp_path):
     folder = scenarios.write("stalls", tmp_path / "run")
-    environment = {"TERM": term, "PYTHONPATH": os.getcwd(), "LANG": "C.UTF-8"}
+    environment = {"TERM": term, "PYTHONPATH": os.getcwd(), "LANG": "C.UTF-8", "COLUMNS": "90", "LINES": "20"}
     terminal = Tmux(f"{sys.executable} -m fwtui attach {folder.path} --no-sync --no-mouse", (100, 30), environment)
     try:
         assert "fastest" in terminal.wait_for("q quit")
         terminal.run("send-keys", "?")
         terminal.wait_for("help · esc closes")
-        terminal.run("send-keys", "q")  # an escape and a letter at once would be Alt and the letter
+        terminal.run("send-keys", "q")
         terminal.wait_for("help · esc", gone=True)
         terminal.run("send-keys", "c")
         terminal.wait_for("same work?")
         terminal.run("resize-window", "-x", "60", "-y", "16")
         terminal.run("send-keys", "Escape")
-        terminal.wait_for("same work?", gone=True)
+        terminal.wait_for("finished")
         terminal.run("resize-window", "-x", "140", "-y", "40")
-        terminal.wait_for("maximise")
-        terminal.run("send-keys", "q")
+        terminal.wait_for("ctrl+p palette")
+        terminal.run("send-keys", "c")
+        terminal.wait_for("same work?")
+        terminal.run("send-keys", "Escape", "q")  # in one go, as a slow connection brings them
         assert "Traceback" not in terminal.wait_for("LEFT")
     finally:
         terminal.close()

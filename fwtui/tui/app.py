@@ -250,6 +250,8 @@ def run_app(
     Raises:
         RunFolderError: the folder is no run.
     """
+    for name in ("COLUMNS", "LINES"):  # a size from when the shell started would hide every later one
+        os.environ.pop(name, None)
     session = session or Session(folder, patience_s=PATIENCE_S)
     session.patience_s = PATIENCE_S
     try:

@@ -29,6 +29,8 @@ class Canvas:
         self.height, self.width = max(0, height), max(0, width)
         self.codes = np.full((self.height, self.width), _BLANK, dtype=np.uint32)
         self.styles = np.full((self.height, self.width), cell("text"), dtype=np.uint16)
+        self.links: dict[int, str] = {}
+        """By row: the action that a click on it runs."""
 
     def put(self, row: int, column: int, text: str, ink: str = "text", paper: str | None = None) -> int:
         """Write text; returns the column after it. Control and wide characters become `?`."""
@@ -51,12 +53,13 @@ class Canvas:
         if height > 0 and width > 0:
             self.codes[row : row + height, column : column + width] = other.codes[:height, :width]
             self.styles[row : row + height, column : column + width] = other.styles[:height, :width]
+            self.links |= {row + line: action for line, action in other.links.items() if line < height}
 
     def copy(self) -> Canvas:
         """The same cells in memory of their own."""
         made = Canvas(0, 0)
         made.height, made.width = self.height, self.width
-        made.codes, made.styles = self.codes.copy(), self.styles.copy()
+        made.codes, made.styles, made.links = self.codes.copy(), self.styles.copy(), dict(self.links)
         return made
 
     def top(self, rows: int) -> Canvas:

@@ -8,11 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from fwtui.recording.vocabulary import PHASES
 from fwtui.tui.cells import Canvas
 from fwtui.tui.theme import PAPERS, cell
 from fwtui.view.frame import (
     COLUMN_EVALUATION,
     COLUMN_STARTUP,
+    COLUMN_STEADY,
     COLUMN_WAITING,
     COLUMN_WARMUP,
     Columns,
@@ -23,8 +25,10 @@ _WEIGHTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dt
 """Bits of a braille cell's dots, by row and column."""
 _BRAILLE = 0x2800
 _SHADED = {COLUMN_STARTUP: "startup", COLUMN_WARMUP: "warmup", COLUMN_EVALUATION: "evaluation"}
+_SHORT_NAMES = {"startup": "start", "warmup": "warm", "evaluation": "eval"}
 _SHADE_NAMES = {"startup": "start-up", "warmup": "warm-up", "evaluation": "evaluation"}
 _BLOCK_CODES = np.array([ord(letter) for letter in BLOCKS], dtype=np.uint32)
+_PHASE_OF = {phase.letter: phase for phase in PHASES}
 STEPS_S = (
     0.1,
     0.2,
@@ -67,6 +71,19 @@ class Scale:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.clip(np.log(value_ms / self.bottom_ms) / math.log(self.top_ms / self.bottom_ms), 0, 1)
 
+    def ticks(self, height: int) -> dict[int, float]:
+        """Round values of the axis on a chart of so many rows: by row, 0 at the top."""
+        if self.bottom_ms is None:
+            parts = 1 if height < 5 else 4 if height >= 15 else 2
+            values = [self.top_ms * part / parts for part in range(parts + 1)]
+        else:
+            first, last = math.ceil(math.log10(self.bottom_ms)), math.floor(math.log10(self.top_ms))
+            values = [10.0**power for power in range(first, last + 1)][:: 1 if height >= 8 else 2]
+        shares = self.height(np.array(values))
+        return {
+            int(round((1 - share) * (4 * height - 1)) // 4): value for share, value in zip(shares, values, strict=True)
+        }
+
     def value(self, share: float) -> float:
         """The value at a share of the height."""
         if self.bottom_ms is None:
@@ -84,6 +101,13 @@ def top_of(medians_ms: list[float], before: float | None) -> float | None:
     return nice(1.9 * slowest)
 
 
+def fitting(elapsed_s: float, cells: int) -> float:
+    """Seconds a cell so that a time fits into some cells: two digits, rounded up."""
+    exact = max(elapsed_s, 1.0) / max(1, cells)
+    power = 10.0 ** (math.floor(math.log10(exact)) - 1)
+    return math.ceil(exact / power - 1e-9) * power
+
+
 def nice(value: float) -> float:
     """The next of 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(max(value, 1e-6)))
@@ -97,6 +121,7 @@ def draw_line(canvas: Canvas, row: int, column: int, height: int, columns: Colum
         return
     _shade(canvas, row, column, height, columns.state[::2], dots)
     mean, waiting = _carried(columns)
+    _name_waiting(canvas, row + height - 1, column, columns)
     line = _line_dots(scale.height(mean), height * 4)
     band = _band_dots(scale.height(columns.low_ms), scale.height(columns.high_ms), height * 4)
     line_cells, band_cells = _braille(line), _braille(band)
@@ -111,6 +136,17 @@ def draw_line(canvas: Canvas, row: int, column: int, height: int, columns: Colum
     ):
         codes[mask] = source[mask] + _BRAILLE
         styles[mask] = papers[mask] + cell(ink)
+
+
+def _name_waiting(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
+    """Words where a lane that is ready waits for the first turn."""
+    first = np.flatnonzero(~np.isnan(columns.mean_ms))
+    before = columns.state[: first[0] if len(first) else len(columns.state) : 2]
+    cells = np.flatnonzero(before == COLUMN_WAITING)
+    for words in ("waits for its first turn", "waiting", "waits"):
+        if len(cells) >= len(words) + 2:
+            canvas.put(row, column + int(cells[0]) + (len(cells) - len(words)) // 2, words, "dim")
+            return
 
 
 def _carried(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
@@ -162,13 +198,16 @@ def _shade(canvas: Canvas, row: int, column: int, height: int, state: np.ndarray
         name = _SHADED.get(int(state[first]))
         if name is None:
             continue
+        if name == "warmup" and last - first < 2 and COLUMN_STEADY in state[:first]:
+            continue  # a step or two after a turn began
         left, right = column + first, column + last
         canvas.styles[row : row + height, left:right] = cell("faint", name)
         if dots:
             canvas.codes[row : row + height, left:right] = ord("·")
-        label = _SHADE_NAMES[name]
-        if last - first >= len(label):
-            canvas.put(row + height - 1, left + (last - first - len(label)) // 2, label, "dim", name)
+        for label in (_SHADE_NAMES[name], _SHORT_NAMES[name]):
+            if last - first >= len(label) and height > 2:
+                canvas.put(row + height - 1, left + (last - first - len(label)) // 2, label, "dim", name)
+                break
 
 
 def draw_stalls(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
@@ -184,10 +223,21 @@ def draw_lost(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
 
 
 def draw_why(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
-    """The letter of the phase that swelled."""
-    for place, (early, late) in enumerate(_pairs(columns.why)):
-        if late or early:
-            canvas.put(row, column + place, str(late or early), "stall")
+    """The letter of the phase that swelled, on its colour; its name where it swelled for long enough to write it."""
+    pairs = _pairs(columns.why)
+    letters = [str(late or early) for early, late in pairs]
+    place = 0
+    while place < len(letters):
+        last = place
+        while last < len(letters) and letters[last] == letters[place]:
+            last += 1
+        phase = _PHASE_OF.get(letters[place])
+        if phase is not None:
+            length = last - place
+            word = phase.name if len(phase.name) < length else phase.short if len(phase.short) < length else ""
+            text = word.center(length) if word else letters[place] * length
+            canvas.put(row, column + place, text, "onphase", phase.name)
+        place = last
 
 
 def draw_growing(canvas: Canvas, row: int, column: int, height: int, stall_ms: float) -> None:

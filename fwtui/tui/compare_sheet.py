@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from fwtui.analysis.results import Comparison, Pair
 from fwtui.recording.vocabulary import PHASE_NAMES
-from fwtui.tui import sections
+from fwtui.tui import ranking, sections
 from fwtui.tui.cells import Canvas, clip
 from fwtui.tui.distributions import LANE_INKS, LANE_MARKS, overlaid
 from fwtui.tui.sheet import MOST_ROWS, SheetScreen
@@ -31,7 +31,7 @@ class CompareScreen(SheetScreen):
 def draw(width: int, height: int, frame: Frame, lanes: list[tuple[str, np.ndarray]]) -> Canvas:
     """The sheet."""
     canvas = Canvas(MOST_ROWS, width)
-    row = sections.paragraph(canvas, 0, 1, frame.headline or "no verdict yet", 3, "warn") + 1
+    row = sections.paragraph(canvas, 0, 1, frame.headline or "no verdict yet", 3, ranking.verdict_words(frame)[1]) + 1
     row = _distributions(canvas, row, frame, lanes, min(10, max(4, height // 4))) + 1
     comparison = frame.comparison
     if comparison is None:

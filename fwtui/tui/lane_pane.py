@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
+import numpy as np
+
+from fwtui.analysis.results import Finding
 from fwtui.tui import chart, phase_bar, rank_rows, sections
 from fwtui.tui.cells import Canvas, CellGrid, clip
 from fwtui.tui.theme import STATE_INK, Theme
@@ -20,9 +24,59 @@ MOST_CHART = 20
 REDRAW_NS = 1_000_000_000
 """While time goes on, what lies below the two top rows is drawn anew once a cell of the chart, or this often."""
 
-OPTIONAL_ROWS = ("typical", "lost", "system", "why", "finding", "ranks", "axis", "stalled", "advice", "loss")
+OPTIONAL_ROWS = (
+    "typical",
+    "lost",
+    "system",
+    "why",
+    "finding",
+    "ranks",
+    "axis",
+    "stalled",
+    "advice",
+    "loss",
+    "evidence",
+    "evidence+",
+    "advice+",
+)
 """What a tall pane shows below the chart, weightiest first: a low pane drops from the end."""
-ORDER = ("lost", "why", "axis", "typical", "stalled", "finding", "advice", "ranks", "loss", "system")
+RACED_ROWS = (
+    "lost",
+    "why",
+    "finding",
+    "ranks",
+    "axis",
+    "system",
+    "stalled",
+    "typical",
+    "advice",
+    "loss",
+    "evidence",
+    "evidence+",
+    "advice+",
+)
+"""The same, where the typical steps are drawn as bars above the panes."""
+LEAST_BELOW = 6
+"""Rows that are worth a section of their own; fewer make the chart higher."""
+TALL_HEIGHT = 40
+"""A pane of this height lists all findings below its rows, which then need none for the first one."""
+ORDER = (
+    "lost",
+    "why",
+    "axis",
+    "typical",
+    "stalled",
+    "finding",
+    "evidence",
+    "evidence+",
+    "advice",
+    "advice+",
+    "ranks",
+    "loss",
+    "system",
+)
+EVIDENCE_HEIGHT = 26
+"""From this height on, a finding's evidence has a row of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +89,11 @@ class PaneData:
     focused: bool
     rows: frozenset[str]
     """Optional rows that some lane has something for: every pane keeps a place for them, so that panes align."""
+    raced: bool = False
+    """Whether the lanes' bars above the panes say the ratio and the typical step already."""
+    fair: bool = True
+    divided: bool = False
+    """Whether another pane stands to the left."""
     page: str = ""
     """`2/6` where other lanes are on other pages."""
     moving: bool = False
@@ -57,15 +116,24 @@ def draw_head(canvas: Canvas, data: PaneData) -> None:
     """Title, rate, state and progress: the two top rows, which change with every frame."""
     _title(canvas, data)
     _progress(canvas, data.lane)
+    if data.divided:
+        _divide(canvas, HEAD_ROWS)
 
 
 def draw_body(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
     """The chart and what there is room for below it; the two top rows are left free."""
     canvas = Canvas(height, width)
-    wanted = [row for row in OPTIONAL_ROWS if row in data.rows]
-    room = max(0, height - 2 - LEAST_CHART - 1)
-    shown = set(wanted[:room])
-    chart_height = min(MOST_CHART, height - 2 - len(shown) - 1)
+    wanted = [row for row in (RACED_ROWS if data.raced else OPTIONAL_ROWS) if row in data.rows]
+    if height < EVIDENCE_HEIGHT:
+        wanted = [row for row in wanted if row not in ("evidence", "evidence+", "advice+")]
+    if height >= TALL_HEIGHT:
+        said = {"advice", "advice+", "evidence", "evidence+"} | (set() if "alarm" in data.rows else {"finding"})
+        wanted = [row for row in wanted if row not in said]
+    least = LEAST_CHART if height < 14 else LEAST_CHART + 2
+    shown = set(wanted[: max(0, height - 2 - least - 1)])
+    chart_height = height - 2 - len(shown) - 1
+    if chart_height - MOST_CHART >= LEAST_BELOW:
+        chart_height = MOST_CHART
     if chart_height < 1 or chart_cells(width) < 4:
         return canvas
     _chart(canvas, 2, chart_height, data, dots)
@@ -73,36 +141,54 @@ def draw_body(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
     for name in ORDER:
         if name in shown:
             _DRAW[name](canvas, row, data)
+            if name in _CLICKS and (data.lane.findings or name not in _FINDING_ROWS):
+                canvas.links[row] = _CLICKS[name]
             row += 1
     if height - row >= 4:
         below = Canvas(height - row - 1, width)
         sections.draw_below(below, 0, data.lane, data.window, GUTTER)
         canvas.paste(below, row + 1, 0)
+    if data.divided:
+        _divide(canvas, height)
     return canvas
 
 
-def rows_of(lane: LaneFrame) -> set[str]:
-    """Optional rows that this lane has something for."""
+def _divide(canvas: Canvas, rows: int) -> None:
+    """A line down the left edge, where nothing stands."""
+    for line in np.flatnonzero(canvas.codes[:rows, 0] == ord(" ")) if canvas.width else ():
+        canvas.put(int(line), 0, "│", "faint")
+
+
+def rows_of(lane: LaneFrame, width: int) -> set[str]:
+    """Optional rows that this lane has something for, on a pane of this width."""
     empty = {
         "typical": lane.typical_ms is None,
+        "lost": not lane.steps,
+        "why": not lane.steps,
         "stalled": lane.stalled_ms is None,
         "finding": not (lane.findings or lane.current_stall or lane.error or lane.why_no_steps),
         "advice": not lane.findings,
         "ranks": not lane.ranks,
+        "evidence": not lane.findings,
+        "evidence+": len(_said(lane, "evidence", width)) < 2,
+        "advice+": len(_said(lane, "advice", width)) < 2,
         "loss": lane.loss_last is None,
     }
-    return {row for row in OPTIONAL_ROWS if not empty.get(row, False)}
+    alarm = {"alarm"} if lane.current_stall or lane.error or lane.why_no_steps else set()
+    return {row for row in OPTIONAL_ROWS if not empty.get(row, False)} | alarm
 
 
 def _title(canvas: Canvas, data: PaneData) -> None:
     lane = data.lane
     canvas.put(0, 0, "▌" if data.focused else " ", "line")
     right = "" if lane.rate is None else show(lane.rate, "it/s")
-    if lane.ratio is not None:
+    if lane.throughput_samples_s and canvas.width >= 72:
+        right += f" · {show(lane.throughput_samples_s, 'samples/s')}"
+    if lane.ratio is not None and not data.raced and data.fair:
         right += f"  {show(lane.ratio, 'x')}"
     if data.page:
         right = f"{right}  {data.page}"
-    start = canvas.right(0, canvas.width - 1, right, "good" if lane.ratio == 1.0 else "strong")
+    start = canvas.right(0, canvas.width - 1, right, "good" if lane.ratio == 1.0 and data.fair else "strong")
     canvas.put(0, 1, clip(f"{lane.index + 1} {name_and_title(lane, start - 5)}", max(0, start - 2)), "strong")
 
 
@@ -154,14 +240,12 @@ def _chart(canvas: Canvas, row: int, height: int, data: PaneData, dots: bool) ->
     columns = data.window.columns
     chart.draw_stalls(canvas, row, GUTTER, columns)
     scale = data.scale
-    marks = {1: 1.0, height // 2 + 1: 1 - (height // 2) / max(1, height - 1), height: 0.0} if scale else {}
-    if height < 5:
-        marks.pop(height // 2 + 1, None)
-    for line in range(1, height + 1):
-        share = marks.get(line)
-        canvas.put(row + line, GUTTER - 1, "│" if share is None else "┤", "faint")
-        if share is not None and scale is not None:
-            canvas.right(row + line, GUTTER - 1, _label(scale.value(share)), "dim")
+    ticks = scale.ticks(height) if scale is not None else {}
+    for line in range(height):
+        value = ticks.get(line)
+        canvas.put(row + 1 + line, GUTTER - 1, "│" if value is None else "┤", "faint")
+        if value is not None:
+            canvas.right(row + 1 + line, GUTTER - 1, _label(value), "dim")
     if scale is not None:
         canvas.put(row, 0, "ms".rjust(GUTTER - 1), "dim")
     chart.draw_line(canvas, row + 1, GUTTER, height, columns, scale or chart.Scale(1.0), dots)
@@ -226,17 +310,57 @@ def _finding(canvas: Canvas, row: int, data: PaneData) -> None:
     elif lane.error:
         text, ink = f"■ {lane.error}", "bad"
     elif lane.findings:
-        first = lane.findings[0]
-        where = f" at {first.location}" if first.location else ""
-        text, ink = f"{first.letter} {first.code}{where}: {first.evidence}", "warn"
+        text, ink = finding_words(lane.findings[0], canvas.width - 2, canvas.height < EVIDENCE_HEIGHT), "warn"
     else:
         return
     canvas.put(row, 1, clip(text, canvas.width - 2), ink)
 
 
+def finding_words(finding: Finding, room: int, evidence: bool) -> str:
+    """A finding in one line: what, how much of the time, where; the evidence where there is room for it."""
+    share = f" {show(finding.share, 'share')}" if finding.share is not None else ""
+    where = f" at {finding.location}" if finding.location else ""
+    said = f"{finding.letter} {finding.code}{share}"
+    if len(said) + len(where) > room:
+        where = f" at {finding.location.rpartition('/')[2]}" if finding.location else ""
+    return f"{said}{where}: {finding.evidence}" if evidence else f"{said}{where}"
+
+
+def _said(lane: LaneFrame, part: str, width: int) -> list[str]:
+    """The first finding's evidence or advice, wrapped."""
+    if not lane.findings:
+        return []
+    text = getattr(lane.findings[0], part)
+    return textwrap.wrap(f"→ {text}" if part == "advice" else text, max(20, width - 4))
+
+
+def _evidence(canvas: Canvas, row: int, data: PaneData) -> None:
+    lines = [] if data.lane.error else _said(data.lane, "evidence", canvas.width)
+    canvas.put(row, 3, _line(lines, 0, "evidence+" in data.rows), "text")
+
+
+def _more_evidence(canvas: Canvas, row: int, data: PaneData) -> None:
+    lines = [] if data.lane.error else _said(data.lane, "evidence", canvas.width)
+    canvas.put(row, 3, _line(lines, 1, False), "text")
+
+
 def _advice(canvas: Canvas, row: int, data: PaneData) -> None:
-    if data.lane.findings:
-        canvas.put(row, 1, clip(f"→ {data.lane.findings[0].advice}", canvas.width - 2), "dim")
+    if canvas.height >= EVIDENCE_HEIGHT:
+        text = _line(_said(data.lane, "advice", canvas.width), 0, True)
+    else:
+        text = clip(f"→ {data.lane.findings[0].advice}", canvas.width - 4) if data.lane.findings else ""
+    canvas.put(row, 3, text, "dim")
+
+
+def _more_advice(canvas: Canvas, row: int, data: PaneData) -> None:
+    canvas.put(row, 5, _line(_said(data.lane, "advice", canvas.width), 1, False), "dim")
+
+
+def _line(lines: list[str], number: int, goes_on: bool) -> str:
+    """One of some wrapped lines; `…` where the next is not shown."""
+    if number >= len(lines):
+        return ""
+    return lines[number] + (" …" if len(lines) > number + 1 and not goes_on else "")
 
 
 def _ranks(canvas: Canvas, row: int, data: PaneData) -> None:
@@ -260,10 +384,9 @@ def _system(canvas: Canvas, row: int, data: PaneData) -> None:
     """CPU, GPU and memory: the figure, and its recent past where there is room; each value keeps its place."""
     lane = data.lane
     gpu = lane.gpu
-    cores = "n/a" if lane.cpu_cores is None else f"{lane.cpu_cores:.1f}"
-    parts: list[tuple[str, str, str, float | None]] = [
-        ("cpu", f"{cores} cores" if canvas.width >= 56 and cores != "n/a" else cores, "cpu_cores", None)
-    ]
+    unit = "" if gpu is not None and canvas.width < 56 else " cores"
+    cores = "n/a" if lane.cpu_cores is None else f"{lane.cpu_cores:.1f}{unit}"
+    parts: list[tuple[str, str, str, float | None]] = [("cpu", cores, "cpu_cores", None)]
     if gpu is not None and gpu.util is not None:
         parts.append(("gpu", show(gpu.util, "share"), "gpu_util", 1.0))
     elif canvas.width >= 56:
@@ -288,11 +411,19 @@ _DRAW = {
     "typical": _typical,
     "stalled": _stalled,
     "finding": _finding,
+    "evidence": _evidence,
+    "evidence+": _more_evidence,
     "advice": _advice,
+    "advice+": _more_advice,
     "ranks": _ranks,
     "loss": _loss,
     "system": _system,
 }
+
+
+_FINDING_ROWS = ("finding", "evidence", "evidence+", "advice", "advice+")
+_CLICKS = {**dict.fromkeys(_FINDING_ROWS, "findings"), "stalled": "stall(-1)"}
+"""What a click on a row opens."""
 
 
 class LanePane(CellGrid):
@@ -330,5 +461,5 @@ class LanePane(CellGrid):
         return (
             *(self.size, self.cell_theme.dots, data.scale, data.rows, window.cell_s, window.cells, window.first_cell),
             *(window.since_start_ns // min(REDRAW_NS, int(window.cell_s * 1e9)), lane.state, lane.error, lane.findings),
-            *(lane.current_stall, lane.why_no_steps),
+            *(lane.current_stall, lane.why_no_steps, data.raced, data.divided, data.fair),
         )

@@ -34,10 +34,13 @@ class LaneScreen(SheetScreen):
         cells = chart_cells(width)
         window = Window(app.session, lane.index, app.moment_ns, cells, app.cell_s_for(cells))
         data = PaneData(
-            lane, window, app.scale_of(lane.step_ms.median if lane.step_ms else None), False, frozenset(rows_of(lane))
+            lane=lane,
+            window=window,
+            scale=app.scale_of(lane.step_ms.median if lane.step_ms else None),
+            focused=False,
+            rows=frozenset(rows_of(lane, width)),
         )
-        top = min(max(14, height * 11 // 20), 30)
-        top = min(top, 2 + 1 + lane_pane.MOST_CHART + len(rows_of(lane)))
+        top = 3 + min(max(6, height // 3), lane_pane.MOST_CHART) + len(data.rows & set(lane_pane.OPTIONAL_ROWS))
         head = lane_pane.draw(top, width, data, app.cell_theme.dots)
         steps_ms = app.session.step_times(lane.index, app.moment_ns)
         sheet = Canvas(MOST_ROWS, width)
@@ -54,6 +57,7 @@ class LaneScreen(SheetScreen):
             ends = _left(left, 0, lane, window, steps_ms), _right(right, 0, lane)
             sheet.paste(left, row, 0)
             sheet.paste(right, row, half)
+            sheet.links.clear()  # a row belongs to two columns here
             row += max(ends)
         return sheet.top(min(row + 1, MOST_ROWS))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PANE_WIDTH = 36
 PANE_HEIGHT = 7
 """A narrower or lower pane says too little: fewer lanes are shown then, and one pages through them."""
+RACE_WIDTH, RACE_HEIGHT = 60, 8
+"""Bars are drawn on a screen of this width, while panes keep this height."""
+AIRY_HEIGHT = 24
+"""Above panes of this height the bars are set apart by an empty row."""
 LEAST_WIDTH, LEAST_HEIGHT = 20, 6
 """Below this the screen only says that it is too small."""
 
@@ -20,6 +24,20 @@ class Layout:
     lanes: tuple[int, ...]
     page: int
     pages: int
+    race: int = 0
+    """Rows of the lanes' bars above the panes."""
+    notice: int = 0
+    """Rows of the notice below them."""
+
+
+def place(width: int, height: int, count: int, focused: int, notice: bool) -> Layout:
+    """Everything on a screen of `width` x `height`: the top line, bars where panes stay high enough, panes, keys."""
+    rows = height - 2 - notice
+    with_race = arrange(width, rows - count, count, focused)
+    if count > 1 and width >= RACE_WIDTH and with_race.pages == 1 and (rows - count) // with_race.rows >= RACE_HEIGHT:
+        apart = int((rows - count) // with_race.rows >= AIRY_HEIGHT)
+        return replace(with_race, race=count + apart, notice=int(notice))
+    return replace(arrange(width, rows, count, focused), notice=int(notice))
 
 
 def arrange(width: int, height: int, count: int, focused: int, alone: bool = False) -> Layout:

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, RichLog
 
 from fwtui.tui.panels import CLOSE
+from fwtui.tui.printed import styled
 
 MOST_BYTES = 400_000
 """Of the end of the output; the file is named in the title."""
@@ -63,7 +64,7 @@ class OutputPanel(ModalScreen[None]):
         if size == self._seen_bytes:
             return
         self._seen_bytes = size
-        self._lines = [printed(line) for line in tail(self._path, MOST_BYTES).split("\n")]
+        self._lines = [styled(line) for line in tail(self._path, MOST_BYTES).split("\n")]
         while self._lines and not self._lines[-1].plain.strip():
             self._lines.pop()
         self._show()
@@ -104,13 +105,6 @@ class OutputPanel(ModalScreen[None]):
         self.query_one(RichLog).scroll_to(y=max(0, self._hits[self._hit] - 3), animate=False)
         subtitle = f"{self._hit + 1} of {len(self._hits)} lines with {self._wanted!r}"
         self.query_one(".panel").border_subtitle = subtitle
-
-
-def printed(line: str) -> Text:
-    """A line as a terminal would have left it: what a carriage return overwrote is gone, colours stay."""
-    text = Text.from_ansi(line.rstrip("\r").rpartition("\r")[2].expandtabs(8))
-    text.plain = "".join(letter if letter.isprintable() else "·" for letter in text.plain)
-    return text
 
 
 def tail(path: Path, most_bytes: int) -> str:

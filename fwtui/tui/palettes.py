@@ -27,7 +27,7 @@ class Palette:
 
 INK_NAMES = (
     *("text", "strong", "dim", "faint", "line", "band", "rest", "stall", "good", "warn", "bad", "loss", "system"),
-    *("onphase", "key", "notice"),
+    *("onphase", "key", "notice", "area"),
 )
 BOLD = frozenset(("strong", "stall", "bad", "key", "notice"))
 
@@ -49,6 +49,7 @@ DARK = Palette(
         "bad": "#ff5f5f",
         "loss": "#e6d95c",
         "system": "#35c79a",
+        "area": "#1b4f3f",
         "onphase": "#101010",
         "key": "#9ad8ff",
         "notice": "#f0c040",
@@ -86,6 +87,7 @@ LIGHT = Palette(
         "bad": "#b3001e",
         "loss": "#6b5d00",
         "system": "#00805a",
+        "area": "#a9d9c6",
         "onphase": "#101010",
         "key": "#00568f",
         "notice": "#7a5600",
@@ -103,7 +105,14 @@ HIGH_CONTRAST = replace(
         **DARK.inks,
         **{"text": "#ffffff", "dim": "#d0d0d0", "faint": "#9a9a9a", "line": "#5fe1ff", "band": "#3f8fff"},
         **{"rest": "#8fb0c8", "stall": "#ff8a3d", "good": "#3fffb0", "warn": "#ffe04d", "bad": "#ff7070"},
-        **{"loss": "#fff04d", "system": "#3fffb0", "onphase": "#000000", "key": "#5fe1ff", "notice": "#ffe04d"},
+        **{
+            "loss": "#fff04d",
+            "system": "#3fffb0",
+            "area": "#1f7a58",
+            "onphase": "#000000",
+            "key": "#5fe1ff",
+            "notice": "#ffe04d",
+        },
     },
     phases={**DARK.phases, "forward": "#d08a5a", "backward": "#6fcfff", "gc": "#e0e0e0"},
     shades={},
@@ -125,7 +134,8 @@ FEW = Palette(
         "warn": "bright_yellow",
         "bad": "bright_red",
         "loss": "yellow",
-        "system": "green",
+        "system": "bright_green",
+        "area": "green",
         "onphase": "black",
         "key": "bright_cyan",
         "notice": "bright_yellow",

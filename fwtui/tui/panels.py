@@ -31,7 +31,7 @@ class TextPanel(ModalScreen[None]):
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="panel") as panel:
+        with VerticalScroll(classes="panel fitted") as panel:
             panel.border_title = f"{self.title_text} · esc closes"
             yield Static(self.text())
 
@@ -48,6 +48,11 @@ class HelpPanel(TextPanel):
 
     def text(self) -> Text:
         made = Text()
+        made.append("The bars ", "bold")
+        made.append(
+            "at the top are each lane's typical step by phase, all on one scale: the shorter, the faster. Behind them "
+            "stands how long a lane takes of the fastest one's time, with the 95 % interval, and what stalls cost.\n\n"
+        )
         made.append("The chart ", "bold")
         made.append(
             "is the step time over wall time, one scale and one time axis for all lanes: the bright line is the middle "

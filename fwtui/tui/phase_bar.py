@@ -19,7 +19,7 @@ def draw(canvas: Canvas, row: int, column: int, width: int, phases_ms: Mapping[s
         passed += ms
         last = round(min(passed / full_ms, 1) * width)
         if last > first:
-            text = _label(phase.short, phase.letter, ms, last - first)
+            text = _label((phase.name, phase.short), phase.letter, ms, last - first)
             canvas.put(row, column + first, text.ljust(last - first), "onphase", phase.name)
 
 
@@ -28,9 +28,11 @@ def letter(phase: str) -> str:
     return next((one.letter for one in PHASES if one.name == phase), "?")
 
 
-def _label(short: str, letter: str, ms: float, width: int) -> str:
-    for text in (f"{short} {_ms(ms)}", short, letter):
-        if len(text) <= width:
+def _label(names: tuple[str, str], letter: str, ms: float, width: int) -> str:
+    """The longest wording that fits; whole names before figures, as a reader must know what it is first."""
+    name, short = names
+    for text in (f" {name} {_ms(ms)}", f"{name} {_ms(ms)}", name, f"{short} {_ms(ms)}", short, letter):
+        if len(text) < width or (len(text) == width and len(text) < 4):
             return text
     return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fwtui.analysis.statistics import verdict
 from fwtui.tui.cells import Canvas, clip
 from fwtui.view.frame import Frame, LaneFrame
 from fwtui.view.units import show
@@ -39,6 +40,62 @@ def draw(canvas: Canvas, frame: Frame, moment: str, marked: bool) -> None:
         column = canvas.put(0, column, clip(text, canvas.width - column), ink)
 
 
+def draw_verdict(canvas: Canvas, frame: Frame, moment: str, marked: bool) -> None:
+    """Draw the verdict in words, above the lanes' bars that say the rest; behind it the run and its moment."""
+    words, ink = verdict_words(frame)
+    about = [("strong" if marked else "dim", moment)]
+    for word in (frame.schedule if len(frame.lanes) > 1 else "", frame.name, "fwtui"):
+        if word and 1 + len(words) + 3 + sum(len(text) + 3 for _, text in about) + len(word) <= canvas.width:
+            about.insert(0, ("dim", word))
+    room = canvas.width - 1
+    if marked or len(words) + len(moment) + 3 <= canvas.width:
+        start = canvas.width - 1 - sum(len(text) for _, text in about) - 3 * (len(about) - 1)
+        column = start
+        for place, (colour, text) in enumerate(about):
+            column = canvas.put(0, column, text, "warn" if marked and text == moment else colour)
+            column = canvas.put(0, column, " · ", "dim") if place < len(about) - 1 else column
+        room = start - 3
+    canvas.put(0, 1, words if len(words) <= room else clip(words.partition(" [")[0], room), ink)
+
+
+def verdict_words(frame: Frame) -> tuple[str, str]:
+    """The verdict in one line, and its ink."""
+    comparison = frame.comparison
+    if comparison is not None and not comparison.fair:
+        return frame.headline, "bad"
+    ranked = [frame.lanes[index] for index in frame.ranking if frame.lanes[index].ratio is not None]
+    if comparison is None or len(ranked) < 2:
+        doing = "measuring" if any(lane.steps for lane in frame.lanes) else "the lanes get ready"
+        return (f"no verdict yet: {doing}" if frame.status == "running" else "no verdict", "dim")
+    if len(frame.lanes) == 2:
+        word = comparison.pairs[0].verdict
+        return frame.headline, {"undecided": "warn", "no difference": "good"}.get(word, "strong")
+    first, second = ranked[:2]
+    if leads(frame):
+        return (
+            f"{first.name} is the fastest of {len(ranked)}: {second.name} takes {second.ratio:.2f}x as long",
+            "strong",
+        )
+    if verdict_of(second, frame) == "no difference":
+        return f"{first.name} and {second.name} are the fastest of {len(ranked)}: no difference between them", "good"
+    return f"undecided which of {len(ranked)} is the fastest: {first.name} or {second.name}", "warn"
+
+
+def verdict_of(lane: LaneFrame, frame: Frame) -> str:
+    """Whether a lane is known to be slower than the fastest one: `slower`, `no difference`, `undecided`."""
+    comparison = frame.comparison
+    if comparison is not None and len(comparison.pairs) == 1:
+        word = comparison.pairs[0].verdict
+        return "slower" if word == "faster" else word
+    return verdict(lane.ratio_ci95) if lane.ratio_ci95 else "undecided"
+
+
+def leads(frame: Frame) -> bool:
+    """Whether the first of the ranking is known to be the fastest."""
+    ranked = [frame.lanes[index] for index in frame.ranking if frame.lanes[index].ratio is not None]
+    return len(ranked) > 1 and verdict_of(ranked[1], frame) == "slower"
+
+
 def _parts(frame: Frame, moment: str, say: frozenset[str]) -> list[Part]:
     parts: list[Part] = [("fwtui  ", "strong")] if "app" in say else []
     if "name" in say:
@@ -48,7 +105,7 @@ def _parts(frame: Frame, moment: str, say: frozenset[str]) -> list[Part]:
     comparison = frame.comparison
     if comparison is not None and not comparison.fair:
         details = "; ".join(f"{r.code.replace('-', ' ')} {r.detail}" for r in comparison.unfair_reasons)
-        return [*parts, ("UNFAIR ", "bad"), (details if "lost" in say else "unequal work", "warn")]
+        return [*parts, ("UNFAIR ", "bad"), (details if "cause" in say else clip(details, 60), "warn")]
     ranked = [frame.lanes[index] for index in frame.ranking if frame.lanes[index].ratio is not None]
     if not ranked:
         return parts + _unranked(frame.lanes)

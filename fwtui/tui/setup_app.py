@@ -11,9 +11,11 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Button, Input, Label, RadioButton, RadioSet, SelectionList, Static
+from textual.widgets import Button, Input, Label, RadioSet, SelectionList, Static
 
 from fwtui.tui import palettes
+from fwtui.tui.choices import Choice
+from fwtui.tui.choices import Choices as Ticks
 from fwtui.tui.theme import Theme
 
 
@@ -86,19 +88,17 @@ class SetupApp(App["Setup | None"]):
                 yield Label("workload")
                 with RadioSet(id="workload"):
                     for name, _ in self._choices.workloads:
-                        yield RadioButton(name, value=name == last.workload, name=name)
+                        yield Choice(name, value=name == last.workload, name=name)
                 yield Static(id="about")
             with VerticalScroll(classes="column"):
                 yield Label("lanes (space takes one)")
-                yield SelectionList[str](
+                yield Ticks(
                     *((f"{name:<22} {about}", name, name in last.lanes) for name, about in self._choices.lanes),
                     id="lanes",
                 )
                 if self._choices.scripts:
                     yield Label("your scripts here")
-                    yield SelectionList[str](
-                        *((name, name, name in last.scripts) for name in self._choices.scripts), id="scripts"
-                    )
+                    yield Ticks(*((name, name, name in last.scripts) for name in self._choices.scripts), id="scripts")
         with Horizontal(classes="row"):
             yield Label("more lanes and options")
             yield Input(last.more, placeholder="keras:steps_per_execution=16 --batch-size 128", id="more")
@@ -109,7 +109,7 @@ class SetupApp(App["Setup | None"]):
             yield Input(last.seconds, type="number", placeholder="no limit", id="seconds")
             with RadioSet(id="schedule"):
                 for name in self._choices.schedules:
-                    yield RadioButton(name, value=name == last.schedule, name=name)
+                    yield Choice(name, value=name == last.schedule, name=name)
         with Vertical(id="result"):
             yield Static(id="command", markup=False)
             yield Static(id="checks")
@@ -181,7 +181,7 @@ class SetupApp(App["Setup | None"]):
         if self._complete:
             self.exit(self.chosen())
         else:
-            self.notify("something is missing: see below", severity="warning", markup=False)
+            self.notify("something is missing: it stands beside the lanes below", severity="warning", markup=False)
 
     def action_leave(self) -> None:
         self.exit(None)

@@ -6,19 +6,20 @@ import time
 from collections.abc import Iterable
 from typing import ClassVar, Protocol, cast
 
+import numpy as np
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid
 from textual.events import Click, Event, Key, MouseScrollDown, MouseScrollUp, Resize
 from textual.screen import Screen
 
-from fwtui.tui import chart, commands, palettes, ranking
+from fwtui.tui import chart, commands, palettes, race, ranking
 from fwtui.tui.cells import Canvas, CellGrid, clip
 from fwtui.tui.compositor import TightScreen
 from fwtui.tui.config import Config
 from fwtui.tui.footer import FooterLine
 from fwtui.tui.lane_pane import LanePane, PaneData, chart_cells, rows_of
-from fwtui.tui.layout import LEAST_HEIGHT, LEAST_WIDTH, Layout, arrange
+from fwtui.tui.layout import LEAST_HEIGHT, LEAST_WIDTH, Layout, place
 from fwtui.tui.pace import Pace, is_behind
 from fwtui.tui.theme import THEMES, Theme, detect
 from fwtui.tui.window import Window
@@ -27,9 +28,6 @@ from fwtui.view.frame import Frame
 from fwtui.view.session import Session
 from fwtui.view.units import show
 from fwtui.view.until_decided import Finisher
-
-ROWS_AROUND = 3
-"""Rows that are no lane's: the ranking, the notice, the keys."""
 
 _FRESH_S = 0.3
 """A key that changes how the newest moment is drawn needs no newer frame than this: making one takes time."""
@@ -98,6 +96,7 @@ class ViewApp(App[str]):
         self.cell_s = 0.5
         self.pace = Pace(self.config.fps or 4.0)
         self.layout_now = Layout(1, 1, (0,), 0, 1)
+        self._arranged_for = (0, 0, 0, 0, False)
         self._drawn: tuple[int, tuple[int, int]] | None = None
         self._redraw = True
         self._reads_on = False
@@ -110,6 +109,7 @@ class ViewApp(App[str]):
 
     def compose(self) -> ComposeResult:
         yield CellGrid(self.cell_theme, id="ranking")
+        yield CellGrid(self.cell_theme, id="race")
         with Grid(id="lanes"):
             for lane in self.frame.lanes:
                 yield LanePane(self.cell_theme, lane.index)
@@ -134,7 +134,19 @@ class ViewApp(App[str]):
         if isinstance(event, Key):
             self.pace.key()
             self._hurry()
+            event = self._without_alt(event)
         await super().on_event(event)
+
+    def _without_alt(self, event: Key) -> Key:
+        """Escape, where a letter followed it so fast that both came as Alt and the letter; the letter comes after.
+
+        Most terminals send the same for both, and a slow connection or a busy machine brings keys in bundles.
+        """
+        letter = event.character
+        if not event.key.startswith("alt+") or not letter or event.key in self._bindings.key_to_bindings:
+            return event
+        self.screen.call_after_refresh(self.post_message, Key(letter, letter))
+        return Key("escape", None)
 
     @property
     def main(self) -> Screen[object]:
@@ -223,14 +235,19 @@ class ViewApp(App[str]):
 
     def _arrange(self) -> None:
         """Put the panes where the layout says."""
-        width, height = self.size
-        count = len(self.frame.lanes)
-        self.layout_now = arrange(width, height - ROWS_AROUND, count, self.focused_lane)
+        self._arranged_for = self._place_asked()
+        self.layout_now = place(*self._arranged_for)
+        self.main.query_one("#race").styles.height = self.layout_now.race
+        self.main.query_one("#notice").styles.height = self.layout_now.notice
         grid = self.main.query_one("#lanes", Grid)
         grid.styles.grid_size_columns = self.layout_now.columns
         grid.styles.grid_size_rows = self.layout_now.rows
         for pane in self.main.query(LanePane):
             pane.display = pane.index in self.layout_now.lanes
+
+    def _place_asked(self) -> tuple[int, int, int, int, bool]:
+        """What the layout is made of: width, height, lanes, the focused one, whether there is a notice."""
+        return (*self.size, len(self.frame.lanes), self.focused_lane, bool(self._notice()))
 
     def _add_panes(self) -> None:
         """Lanes that were started while the screen is open get their panes."""
@@ -244,6 +261,9 @@ class ViewApp(App[str]):
 
     def _draw(self, at_ns: int) -> None:
         main = self.main
+        if self._place_asked() != self._arranged_for:  # a resize is told before the size is known
+            self._arrange()
+            self.redraw_soon()
         line = main.query_one("#ranking", CellGrid)
         width, height = self.size
         canvas = Canvas(1, line.size.width)
@@ -252,7 +272,14 @@ class ViewApp(App[str]):
             line.show(canvas)
             return
         moment, marked = self._moment()
-        ranking.draw(canvas, self.frame, moment, marked)
+        if self.layout_now.race:
+            ranking.draw_verdict(canvas, self.frame, moment, marked)
+            bars = main.query_one("#race", CellGrid)
+            rows = Canvas(bars.size.height, bars.size.width)
+            race.draw(rows, self.frame, self.focused_lane)
+            bars.show(rows)
+        else:
+            ranking.draw(canvas, self.frame, moment, marked)
         line.show(canvas)
         notice = main.query_one("#notice", CellGrid)
         words = Canvas(1, notice.size.width)
@@ -274,18 +301,18 @@ class ViewApp(App[str]):
         return (elapsed if self.frame.live else f"{self.frame.status} · {elapsed}"), False
 
     def _notice(self) -> str:
-        """The line above the keys: what must be known now, else the verdict in words."""
+        """The line above the keys: what must be known now; empty: there is no such line."""
         if self.frame.notice:
             return self.frame.notice
         if self.session.reading is not None:
             return self.session.reading.words
         if self.frame.schedule == "together" and self.frame.live:
             return "the lanes share the machine: they slow each other"
-        return self.frame.headline
+        return ""
 
     def cost_words(self) -> str:
         """What the screen itself takes of the machine."""
-        cost = self.pace.cost_now_and_then()
+        cost = self.pace.cost_now_and_then() if self.fixed_ns is None else None
         if cost is None:
             return ""
         cpu, sent, fps = cost
@@ -299,7 +326,7 @@ class ViewApp(App[str]):
         self.cell_s = self.cell_s_for(cells)
         medians = [lane.step_ms.median for lane in self.frame.lanes if lane.step_ms is not None]
         self.top_ms = chart.top_of(medians, self.top_ms)
-        rows = frozenset().union(*(rows_of(self.frame.lanes[pane.index]) for pane in panes))
+        rows = frozenset().union(*(rows_of(self.frame.lanes[pane.index], pane.size.width) for pane in panes))
         moving = self._moves()
         for pane in panes:
             lane = self.frame.lanes[pane.index]
@@ -313,6 +340,9 @@ class ViewApp(App[str]):
                     rows=rows,
                     page=self._page(pane.index),
                     moving=moving,
+                    divided=self.layout_now.lanes.index(pane.index) % self.layout_now.columns > 0,
+                    raced=bool(self.layout_now.race),
+                    fair=self.frame.comparison is None or self.frame.comparison.fair,
                 )
             )
 
@@ -332,7 +362,9 @@ class ViewApp(App[str]):
         if self.zoom is not None and not self.fit_all:
             return chart.STEPS_S[self.zoom]
         moving = self.frame.live or self.clock is not None
-        elapsed = self.frame.elapsed_s if self.fit_all or not moving else min(self.frame.elapsed_s, 60.0)
+        if not moving:
+            return chart.fitting(self.frame.elapsed_s, cells)
+        elapsed = self.frame.elapsed_s if self.fit_all else min(self.frame.elapsed_s, 60.0)
         return next((step for step in chart.STEPS_S[1:] if step * cells >= elapsed), chart.STEPS_S[-1])
 
     def scale_of(self, own_median_ms: float | None) -> chart.Scale | None:
@@ -347,16 +379,23 @@ class ViewApp(App[str]):
     # -- the mouse
 
     def on_click(self, event: Click) -> None:
+        action = None
+        if isinstance(event.widget, CellGrid):
+            action = event.widget.canvas.links.get(int(event.screen_y) - event.widget.region.y)
         if isinstance(event.widget, LanePane):
             self.action_focus_lane(event.widget.index)
-            if event.chain == 2:
-                self.run_action_soon("maximise")
+            if action is None and event.chain == 2:
+                action = "maximise"
+        if action is not None:
+            self.run_action_soon(action)
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        self.action_zoom(-1)
+        if len(self.screen_stack) == 1:  # elsewhere the wheel scrolls
+            self.action_zoom(-1)
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        self.action_zoom(1)
+        if len(self.screen_stack) == 1:
+            self.action_zoom(1)
 
     def run_action_soon(self, action: str) -> None:
         """Run an action after the present message."""
@@ -423,7 +462,10 @@ class ViewApp(App[str]):
         self.go_to(self.session.newest_ns)
 
     def action_zoom(self, direction: int) -> None:
-        now = chart.STEPS_S.index(self.cell_s)
+        steps = np.array(chart.STEPS_S)
+        now = int(np.searchsorted(steps, self.cell_s * 1.001)) - (
+            1 if direction > 0 or self.cell_s in chart.STEPS_S else 0
+        )
         self.zoom, self.fit_all = min(len(chart.STEPS_S) - 1, max(0, now + direction)), False
         self._redraw_now()
 

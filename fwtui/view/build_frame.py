@@ -225,7 +225,7 @@ def _lane(
         facts=facts,
         ratio=ranked[0] if ranked else None,
         ratio_ci95=ranked[1] if ranked else None,
-        output_tail=log.output_tail(5),
+        output_tail=log.output_tail(40),
         why_no_steps=None if statistics.count else why_no_steps(log, manifest, at_ns),
         deep=log.deep(at_ns),
         ranks=ranks.frames,

@@ -109,14 +109,12 @@ def cut(
     duration = np.maximum(ends - steps.start_ns[view], 1)
     lost = _overlap(steps.start_ns[view], ends, derived.lost_ns[view] / duration, edges) / slot_ns
 
+    own = ends - np.minimum(steps.step_ns[view], duration)  # a wait for the turn comes before the step itself
+    before = np.maximum(own - steps.start_ns[view], 1)
     shares = {
-        COLUMN_STEADY: _overlap(
-            steps.start_ns[view], ends, np.where(counted, steps.step_ns[view] / duration, 0), edges
-        ),
-        COLUMN_WARMUP: _overlap(
-            steps.start_ns[view], ends, np.where(counted, 0, steps.step_ns[view] / duration), edges
-        ),
-        COLUMN_WAITING: _overlap(steps.start_ns[view], ends, steps.wait_ns[view] / duration, edges),
+        COLUMN_STEADY: _overlap(own, ends, counted * 1.0, edges),
+        COLUMN_WARMUP: _overlap(own, ends, ~counted * 1.0, edges),
+        COLUMN_WAITING: _overlap(steps.start_ns[view], own, np.minimum(steps.wait_ns[view] / before, 1), edges),
         COLUMN_EVALUATION: _overlap(steps.start_ns[view], ends, steps.evaluation_ns[view] / duration, edges),
     }
     if spawn_ns is not None:
