@@ -11,9 +11,14 @@ from fwtui.tui.commands import Command
 class FooterLine(CellGrid):
     """Keys and their names from the table of commands; a click does what the key does."""
 
+    _drawn: tuple[tuple[Command, ...], str, int] | None = None
+
     def draw(self, commands: tuple[Command, ...], cost: str) -> None:
         """Show as many commands as fit, whole, in the order of the table; the cost where there is room for it."""
         width = self.size.width
+        if (commands, cost, width) == self._drawn:
+            return
+        self._drawn = (commands, cost, width)
         canvas = Canvas(1, width)
         room = width - (len(cost) + 2 if cost and width >= 100 else 0)
         self._places: list[tuple[int, int, str]] = []

@@ -15,6 +15,8 @@ from fwtui.tui.window import Window
 from fwtui.view.frame import ENDED_STATES, LaneFrame
 from fwtui.view.units import show
 
+_TAKE_TURNS = 4
+"""So many panes are drawn anew at moments of their own."""
 HEAD_ROWS = 2
 """Title and progress."""
 GUTTER = 7
@@ -458,8 +460,10 @@ class LanePane(CellGrid):
         if not data.moving:
             return None
         lane, window = data.lane, data.window
+        every = min(REDRAW_NS, int(window.cell_s * 1e9))
+        late = lane.index % _TAKE_TURNS * every // _TAKE_TURNS  # panes take turns: on a slow link a key waits for one
         return (
-            *(self.size, self.cell_theme.dots, data.scale, data.rows, window.cell_s, window.cells, window.first_cell),
-            *(window.since_start_ns // min(REDRAW_NS, int(window.cell_s * 1e9)), lane.state, lane.error, lane.findings),
+            *(self.size, self.cell_theme.dots, data.scale, data.rows, window.cell_s, window.cells),
+            *((window.since_start_ns - late) // every, lane.state, lane.error, lane.findings),
             *(lane.current_stall, lane.why_no_steps, data.raced, data.divided, data.fair),
         )
