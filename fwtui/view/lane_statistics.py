@@ -134,7 +134,8 @@ def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> La
         known_moment, known_count, known_rows, value = known
         share, most = (_RECOMPUTE_SHARE, _MOST_NS) if session.reading is None else (_READING_SHARE, np.inf)
         age = min(most, max(_RECOMPUTE_NS, share * (moment - session.start_ns)))
-        whole_since = log.history.until_ns <= known_moment  # every step since then is there to be counted
+        # every step since then is there to be counted; while a long recording is read they are summed up all the time
+        whole_since = session.reading is not None or log.history.until_ns <= known_moment
         fresh = 0 <= moment - known_moment < age and known_count > 50 and not ended and whole_since
         if fresh or (known_moment, known_rows) == (moment, rows):
             statistics: LaneStatistics = value
