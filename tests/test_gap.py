@@ -9,7 +9,7 @@ import pytest
 import scenarios
 
 from fwtui.analysis import gap
-from fwtui.analysis.bootstrap import RESAMPLES, Blocks, block_medians, middle, student_t
+from fwtui.analysis.bootstrap import RESAMPLES, Blocks, Rivals, block_medians, middle, student_t
 from fwtui.analysis.results import Cause, Finding
 from fwtui.recording.run_folder import RunFolder
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
@@ -92,6 +92,33 @@ def test_blocks_pair_with_their_neighbours_in_time_whatever_the_order_of_turns()
     paired = Blocks(np.arange(7), a_time, np.arange(6), b_time)
     assert list(paired.a) == [0, 1, 2, 3, 4, 5, -1]
     assert list(paired.b) == [0, 1, 2, 3, 4, 5]
+
+
+def test_turns_as_far_apart_as_their_neighbours_are_paired_in_order() -> None:
+    a_time = np.arange(8) * 2e9
+    b_time = a_time + np.where(np.arange(8) % 2, 1e9, 0.999e9)  # between two turns of the other, now nearer to the next
+    paired = Blocks(np.arange(8), a_time + 0.01e9, np.arange(8), b_time)
+    assert list(paired.a) == list(paired.b) == list(range(8))
+
+
+def turns(first_s: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks and ends of the steps of turns that last 0.4 s and come once a second."""
+    number = np.repeat(np.arange(count), 5)
+    return number, (first_s + number + np.tile(np.arange(5) / 10, count)) * 1e9
+
+
+@pytest.mark.parametrize(("until_s", "left_out"), [(3.0, 3), (12.0, 0)])
+def test_turns_in_which_others_crowd_the_machine_are_left_out_while_enough_are_calm(
+    until_s: float, left_out: int
+) -> None:
+    at_s = np.arange(0, 20, 0.1)
+    rivals = Rivals(at_s * 1e9, np.where(at_s < until_s, 1.0, 0.1))
+    blocks = Blocks(*turns(0.0, 16), *turns(0.5, 16), rivals)
+    assert blocks.left_out == left_out
+    assert blocks.count == 16 - left_out
+    for numbers in (blocks.a, blocks.b):
+        assert list(numbers[: 5 * left_out]) == [-1] * 5 * left_out
+        assert list(numbers[5 * left_out :]) == list(np.repeat(np.arange(16 - left_out), 5))
 
 
 def test_lanes_that_ran_one_after_the_other_are_not_paired() -> None:

@@ -18,7 +18,7 @@ from guest_programs import lane as lanes
 
 import fwtui
 from fwtui.recording.event_log import SLOT_COUNT, EventLogError, TurnGate
-from fwtui.recording.vocabulary import GATE_FINISH, GATE_GO
+from fwtui.recording.vocabulary import GATE_FINISH, GATE_GO, GATE_HOLD
 
 SUPPORTED = tuple(f"3.{minor}" for minor in range(9, 15))
 
@@ -193,6 +193,26 @@ def test_the_gate_holds_lets_go_and_finishes(tmp_path: Path) -> None:
     assert lane.returncode == 0
     assert lane.names()[:3] == ["program_begin", "wait_begin", "wait_end"]
     assert stdout == f"steps {lane.counts()['step_end']}\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds no thread to a core")
+def test_a_turn_begins_on_the_core_that_was_told_and_may_leave_it(tmp_path: Path) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    process = lanes.start(tmp_path / "lane", "marked.py", "end", "100000", gate="hold")
+    gate = wait_for(tmp_path / "lane" / "rank-0" / "events.log")
+    wait_until_waiting(gate)
+    for core in (cores[-1], None, max(cores) + 1):  # the last is none that it may use
+        gate.begin_on(core)
+        gate.set(GATE_GO)
+        while gate.waiting:
+            time.sleep(0.001)
+        time.sleep(0.02)
+        assert sorted(os.sched_getaffinity(process.pid)) == cores
+        gate.set(GATE_HOLD)
+        wait_until_waiting(gate)
+    gate.set(GATE_FINISH)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_a_held_lane_goes_on_when_its_recorder_is_gone(tmp_path: Path) -> None:

@@ -78,6 +78,40 @@ def test_torch(tmp_path: Path, options: list[str], updates: int, backwards: int,
     assert lane.notes("stage")[0]["value"] == "importing torch"
 
 
+PLAIN = {
+    "parameters": 221,
+    "trainable_parameters": 221,
+    "autocast": None,
+    "float32_products": "highest",
+    "loss": "MseLossBackward0",
+    "reduction": "mean",
+    "shuffle": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("differs", "in_what"),
+    [
+        ("nothing", {}),
+        ("frozen", {"trainable_parameters": 11}),
+        ("frozen-outside", {"trainable_parameters": 11}),
+        ("autocast", {"autocast": "bfloat16"}),
+        ("products", {"float32_products": "medium"}),
+        ("absolute", {"loss": "L1Loss"}),
+        ("square-by-hand", {"loss": "MSELoss"}),
+        ("sum", {"reduction": "sum"}),
+        ("sum-by-hand", {"loss": "MSELoss", "reduction": "sum"}),
+        ("order", {"shuffle": False}),
+    ],
+)
+def test_a_program_that_differs_in_one_thing_differs_in_one_fact(
+    tmp_path: Path, differs: str, in_what: dict[str, object]
+) -> None:
+    needs("torch")
+    facts = run_both(tmp_path, "torch_parity.py", differs).facts()
+    assert {name: facts.get(name) for name in PLAIN} == {**PLAIN, **in_what}
+
+
 def test_a_torch_step_in_order(tmp_path: Path) -> None:
     needs("torch")
     lane = run_both(tmp_path, "torch_loop.py", "--read-loss")

@@ -77,6 +77,36 @@ def make_frame(*lanes: LaneFrame, comparison: Comparison | None = None, **known:
     return Frame(**{**values, **known})
 
 
+def plain_words(written: str) -> str:
+    """Without markup, and without what a table puts between two words of a cell."""
+    return re.sub(r"[\s`*|\\]+", "", written)
+
+
+def facts_of(report: dict[str, Any]) -> Iterator[str]:
+    """What a JSON report says of its verdict and lanes, as the reports in words put it."""
+    yield from (report["run"][key] for key in ("headline", "notice", "schedule") if report["run"][key])
+    comparison = report["comparison"] or {"pairs": [], "unfair_reasons": [], "conditions": []}
+    for reason in comparison["unfair_reasons"]:
+        yield f"{reason['code']}: {reason['detail']}"
+    for item in comparison["conditions"]:
+        yield item["name"]
+        yield from (value for _, value in item["values"] if len(value) < 20)
+    for pair in comparison["pairs"]:
+        yield from filter(None, (pair["verdict"], pair["reason"]))
+        if pair["verdict"] != "unfair" and pair["ci95"]:
+            yield f"{show(pair['ratio'], 'x')} [{pair['ci95'][0]:.2f}, {pair['ci95'][1]:.2f}], {pair['verdict']}"
+            yield from (cause["code"] for cause in pair["causes"][:1] if not pair["reason"])
+        for instead in pair["alternatives"]:
+            yield instead["code"].replace("-", " ")
+    for lane in report["lanes"]:
+        yield from (lane["name"], lane["state"], f"{lane['steps_counted']:,} counted")
+        yield from (show(lane[key], "s") for key in ("startup_s", "compile_s"))
+        if lane["step_ms"]:
+            yield from (show(lane["step_ms"][key], "ms") for key in ("median", "p5", "p95"))
+        for finding in lane["findings"]:
+            yield from filter(None, (finding["code"], finding["severity"], finding["location"], finding["advice"]))
+
+
 FINDING = Finding("input-bound", "critical", 0.78, "data takes 17.6 of 22 ms", "train.py:42", "load ahead", "D")
 FULL_LANE = make_lane(
     title="torch 2.13.0 · cuda:0",
@@ -212,6 +242,16 @@ class TestSummary:
             "the disk is full",
         ):
             assert words.replace("0.9300", "0.93") in written
+
+    @pytest.mark.parametrize("name", ["healthy", "unfair", "together", "identical", "killed_mid_step"])
+    def test_json_text_and_markdown_hold_the_same_facts(self, name: str, tmp_path: Path) -> None:
+        frame = frame_of(name, tmp_path)
+        told = list(facts_of(json.loads(json.dumps(json_report.report(frame)))))
+        assert len(told) > 10
+        for form in (text.summary, markdown.report):
+            written = plain_words(form(frame))
+            for fact in told:
+                assert plain_words(fact) in written, f"{form.__module__} does not say {fact!r}"
 
     def test_measured_zero_is_zero(self) -> None:
         gc = next(line for line in text.summary(make_frame(FULL_LANE)).splitlines() if line.startswith("gc"))

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,19 +27,45 @@ MIN_BLOCKS = 6
 """Fewer pairs of blocks than this give no interval."""
 MOST_BLOCKS = 60
 """More blocks than this are joined with their neighbours: it costs no information and carries slow noise."""
+NEARER = 0.125
+"""A block is paired with a later one of the other lane that is nearer by more than this share of their distance."""
 BAND = (0.35, 0.65)
 """The steps around a block's median that stand for the step of median length, as shares of the block's steps."""
+CROWDED_CORES = 0.25
+"""A block in which other programs took more cores than this from the lanes is disturbed."""
+LEAST_CALM = 12
+"""With fewer calm pairs of blocks than this the disturbed ones count too."""
+
+
+class Rivals(NamedTuple):
+    """What other programs took from the lanes, sample by sample."""
+
+    at_ns: np.ndarray
+    """(samples,) the end of each sample."""
+    cores: np.ndarray
+    """(samples,) cores that they used; 0 while the machine had some to spare."""
 
 
 class Blocks:
     """The blocks of two lanes, paired by time.
 
+    Where enough pairs are calm, those in which other programs crowded the machine are left out: the choice rests on
+    what was measured of the others, never on how long the steps were.
+
     Args:
         a_block, a_end_ns: (steps,) block number and end of each step of one lane, in time order.
         b_block, b_end_ns: the same of the other.
+        rivals: what other programs took meanwhile; None: not known.
     """
 
-    def __init__(self, a_block: np.ndarray, a_end_ns: np.ndarray, b_block: np.ndarray, b_end_ns: np.ndarray) -> None:
+    def __init__(
+        self,
+        a_block: np.ndarray,
+        a_end_ns: np.ndarray,
+        b_block: np.ndarray,
+        b_end_ns: np.ndarray,
+        rivals: Rivals | None = None,
+    ) -> None:
         a_number, a_middle = _numbered(a_block, a_end_ns)
         b_number, b_middle = _numbered(b_block, b_end_ns)
         a_pair, b_pair, count = _pair(a_middle, b_middle)
@@ -48,6 +75,19 @@ class Blocks:
         if not self.paired:
             counts = (len(a_middle), len(b_middle))
             a_pair, b_pair = np.arange(counts[0]), np.arange(counts[1])
+        self.left_out = 0
+        """Pairs of blocks that do not count because other programs crowded the machine."""
+        if rivals is not None and len(rivals.at_ns) > 1:
+            calm = (
+                _calm(a_pair, counts[0], a_number, a_end_ns, rivals),
+                _calm(b_pair, counts[1], b_number, b_end_ns, rivals),
+            )
+            if self.paired:
+                calm = (calm[0] & calm[1],) * 2
+            left = int(calm[0].sum()), int(calm[1].sum())
+            if min(left) >= LEAST_CALM:
+                self.left_out = sum(counts) // 2 - sum(left) // 2
+                a_pair, b_pair, counts = _only(a_pair, calm[0]), _only(b_pair, calm[1]), left
         self.count = min(counts)
         """Pairs of blocks; of lanes that are not paired, the fewer blocks."""
         self.enough = self.count >= MIN_BLOCKS
@@ -83,19 +123,41 @@ def _numbered(block: np.ndarray, end_ns: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Pair moments in order, each with the nearest of the other lane that is still free; -1 for those left over."""
+    """Pair moments in order, each with the nearest of the other lane that is still free; -1 for those left over.
+
+    Turns that follow each other lie equally far apart, but for chance: a later one must be nearer by far.
+    """
     a_pair, b_pair = np.full(len(a), -1), np.full(len(b), -1)
     i = j = count = 0
     while i < len(a) and j < len(b):
         apart = abs(a[i] - b[j])
-        if i + 1 < len(a) and abs(a[i + 1] - b[j]) < apart:
+        if i + 1 < len(a) and abs(a[i + 1] - b[j]) < apart - NEARER * (a[i + 1] - a[i]):
             i += 1
-        elif j + 1 < len(b) and abs(a[i] - b[j + 1]) < apart:
+        elif j + 1 < len(b) and abs(a[i] - b[j + 1]) < apart - NEARER * (b[j + 1] - b[j]):
             j += 1
         else:
             a_pair[i] = b_pair[j] = count
             i, j, count = i + 1, j + 1, count + 1
     return a_pair, b_pair, count
+
+
+def _calm(pair: np.ndarray, count: int, number: np.ndarray, end_ns: np.ndarray, rivals: Rivals) -> np.ndarray:
+    """(pairs,) whether other programs left the machine alone during a lane's block of each pair."""
+    size = np.bincount(number, minlength=len(pair))
+    last = np.cumsum(size) - 1
+    begin, end = end_ns[last - size + 1], end_ns[last]
+    taken = np.concatenate(([0.0], np.cumsum(rivals.cores[1:] * np.diff(rivals.at_ns))))
+    inside = np.interp(end, rivals.at_ns, taken) - np.interp(begin, rivals.at_ns, taken)
+    calm = np.ones(count, dtype=bool)
+    calm[pair[pair >= 0]] = (inside <= CROWDED_CORES * (end - begin))[pair >= 0]
+    return calm
+
+
+def _only(pair: np.ndarray, calm: np.ndarray) -> np.ndarray:
+    """Pairs numbered anew, without those that are not calm; -1 for what has none."""
+    number = np.append(np.where(calm, np.cumsum(calm) - 1, -1), -1)
+    kept: np.ndarray = number[pair]
+    return kept
 
 
 def _joined(pair: np.ndarray, count: int, kept: int) -> np.ndarray:

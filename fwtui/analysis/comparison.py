@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fwtui.analysis import gap
-from fwtui.analysis.bootstrap import MIN_BLOCKS, Blocks
+from fwtui.analysis.bootstrap import MIN_BLOCKS, Blocks, Rivals
 from fwtui.analysis.numeric_parity import unequal_losses
 from fwtui.analysis.parity import can_be_scaled, parity_list, unfair_reasons
 from fwtui.analysis.ratio import Ratio, ratio
@@ -45,7 +45,10 @@ def _scale(lane: LaneSteps, baseline: LaneSteps) -> float:
 
 
 def compare(
-    lanes: Sequence[LaneSteps], parity: Parity | None = None, disturbance: str | None = None
+    lanes: Sequence[LaneSteps],
+    parity: Parity | None = None,
+    disturbance: str | None = None,
+    rivals: Rivals | None = None,
 ) -> Comparison | None:
     """All lanes against the first one; None with fewer than two lanes.
 
@@ -53,23 +56,26 @@ def compare(
         lanes: the baseline first.
         parity: whether they computed the same losses.
         disturbance: what else used the machine, in words, to be named where nothing can be decided.
+        rivals: the same, sample by sample: blocks in which it crowded the machine are left out.
     """
     if len(lanes) < 2:
         return None
     items = parity_list([(lane.name, lane.facts) for lane in lanes])
     losses = unequal_losses(parity)
     reasons = unfair_reasons(items) + losses
-    pairs = tuple(_pair(lane, lanes[0], bool(losses), disturbance) for lane in lanes[1:])
+    pairs = tuple(_pair(lane, lanes[0], bool(losses), disturbance, rivals) for lane in lanes[1:])
     return Comparison(lanes[0].name, not reasons, reasons, items, parity, pairs)
 
 
-def _pair(lane: LaneSteps, baseline: LaneSteps, other_losses: bool, disturbance: str | None) -> Pair:
+def _pair(
+    lane: LaneSteps, baseline: LaneSteps, other_losses: bool, disturbance: str | None, rivals: Rivals | None
+) -> Pair:
     """One lane against the baseline: unfair only for what these two do unequally."""
     items = parity_list([(baseline.name, baseline.facts), (lane.name, lane.facts)])
     unequal = [reason.code for reason in unfair_reasons(items)] + (["losses"] if other_losses else [])
     unfair, alike = bool(unequal), can_be_scaled(items) and not other_losses
     scale = _scale(lane, baseline)
-    blocks = Blocks(lane.block, lane.end_ns, baseline.block, baseline.end_ns)
+    blocks = Blocks(lane.block, lane.end_ns, baseline.block, baseline.end_ns, rivals)
     made_of = gap.split(lane.step_ms * scale, lane.phases_ms * scale, baseline.step_ms, baseline.phases_ms, blocks)
     if made_of is None:
         few = _few(lane, baseline)
@@ -94,10 +100,21 @@ def _pair(lane: LaneSteps, baseline: LaneSteps, other_losses: bool, disturbance:
             reason=_unequal_words(unequal),
             gap_ci95=made_of.ci95,
             alternatives=alternatives,
+            left_out=blocks.left_out,
         )
     why = _why_undecided(lane, baseline, measured, blocks, disturbance)
     word = "undecided" if why else verdict(measured.ci95)
-    return Pair(lane.name, measured.value, measured.ci95, word, made_of.ms, made_of.causes, why, made_of.ci95)
+    return Pair(
+        lane.name,
+        measured.value,
+        measured.ci95,
+        word,
+        made_of.ms,
+        made_of.causes,
+        why,
+        made_of.ci95,
+        left_out=blocks.left_out,
+    )
 
 
 def _unequal_words(codes: Sequence[str]) -> str:

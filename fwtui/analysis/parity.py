@@ -98,6 +98,16 @@ def _precision(facts: Facts) -> Any:
     return None if name is None else _PRECISIONS.get(str(name), str(name))
 
 
+def _products(facts: Facts) -> Any:
+    """How float32 products are computed where that is the program's choice: `highest`, `high` or `medium`.
+
+    TensorFlow takes fewer bits on GPUs only; there the precision tells it.
+    """
+    if facts.get("backend") == "tensorflow" or facts.get("framework") == "tensorflow":
+        return "highest" if str(facts.get("device", "cpu")).startswith("cpu") else None
+    return facts.get("float32_products")
+
+
 def _input(facts: Facts) -> Any:
     shape = facts.get("batch_shape")
     if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) < 2:
@@ -133,6 +143,7 @@ CHECKS = (
     Check("parameters", _fact("parameters"), True),
     Check("trainable parameters", _fact("trainable_parameters"), True),
     Check("precision", _precision, True),
+    Check("float32 products", _products, False, False),
     Check("optimizer", _fact("optimizer.name"), True),
     Check("learning rate", _fact("optimizer.learning_rate"), False),
     Check("epsilon", _fact("optimizer.epsilon"), False),

@@ -26,7 +26,7 @@ from fwtui.recording.run_folder import RunFolder
 from fwtui.workloads import catalogue
 
 SCHEDULES = ("turns", "together", "solo")
-TURN_MS = 500
+TURN_MS = 300
 UNTIL_DECIDED_S = 300.0
 GONE_LIMIT_S = 2.0
 STOP_LIMIT_S = 10.0

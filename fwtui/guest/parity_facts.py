@@ -54,13 +54,27 @@ def of_torch_loss(tensors: Any) -> None:
     name = type(made_by).__name__
     if made_by is not None and _LOSS.search(name):
         _add({"loss": name, "reduction": _REDUCTIONS.get(getattr(made_by, "_saved_reduction", -1))})
+    elif name.startswith(("MeanBackward", "SumBackward")):
+        _add({"loss": _by_hand(made_by), "reduction": name[: name.index("B")].lower()})
+
+
+def _by_hand(reduced: Any) -> Optional[str]:
+    """A loss of elementary operations, as `L1Loss` is one too: the mean or sum of what, of a difference."""
+    node = reduced.next_functions[0][0]
+    name = type(node).__name__
+    if name.startswith("AbsBackward"):
+        return "L1Loss"
+    if name.startswith("PowBackward") and getattr(node, "_saved_exponent", None) == 2:
+        return "MSELoss"
+    factors = [after for after, _ in node.next_functions] if name.startswith("MulBackward") else []
+    return "MSELoss" if len(factors) == 2 and factors[0] is not None and factors[0] is factors[1] else None
 
 
 def of_torch(torch: Any) -> None:
-    """Whether products may be cut to TF32."""
+    """Whether products may be cut to TF32, or on CPUs to bfloat16."""
     ask = getattr(torch, "get_float32_matmul_precision", None)
     if ask is not None:
-        _add({"tf32": ask() != "highest"})
+        _add({"tf32": ask() != "highest", "float32_products": ask()})
 
 
 def of_keras(model: Any, backend: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 
 from fwtui.guest import agent, cuda_hooks, parity_facts, sites
 
@@ -29,7 +30,7 @@ def learn(optimizer: Any) -> None:
     values = {
         "dtype": str(parameters[0].dtype).replace("torch.", ""),
         "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
-        "parameters": sum(p.numel() for p in parameters),
+        "parameters": sum(p.numel() for p in _whole_models(torch, parameters)),
         "optimizer": {"name": type(optimizer).__name__, **hyper},
         "device": f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device),
     }
@@ -38,6 +39,21 @@ def learn(optimizer: Any) -> None:
     cuda_hooks.arm_on(device)
     parity_facts.of_torch(torch)
     agent.facts({"compiled": False, **agent._facts, **values} if "compiled" not in agent._facts else values)
+
+
+def _whole_models(torch: Any, parameters: List[Any]) -> List[Any]:
+    """All parameters of the models that these belong to: frozen ones need not be in the optimizer.
+
+    Nothing of a foreign object is looked at but its type.
+    """
+    known = {id(p): p for p in parameters}
+    own = frozenset(known)
+    for thing in gc.get_objects():
+        if issubclass(type(thing), torch.nn.Module) and "_parameters" in vars(thing):
+            members = [p for p in torch.nn.Module.parameters(thing) if not torch.nn.parameter.is_lazy(p)]
+            if not own.isdisjoint(map(id, members)):
+                known.update((id(p), p) for p in members)
+    return list(known.values())
 
 
 def learn_versions() -> None:

@@ -131,6 +131,7 @@ def _backward(original: Any) -> Any:
         if started > due[0]:
             if not due[0]:
                 agent.arm("torch batch", torch_loss.learn_batch, tensors)
+                agent.arm("torch precision", torch_loss.learn_precision, tensors)
                 agent.arm("torch loss", parity_facts.of_torch_loss, tensors)
             due[0] = started + torch_loss.EVERY_NS
             agent.arm("torch loss", torch_loss.note, tensors)

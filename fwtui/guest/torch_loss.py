@@ -55,9 +55,20 @@ def learn_batch(tensors: Any) -> None:
     if "batch_size" in agent._facts or agent.fitting[0]:
         return
     loss = tensors[0] if isinstance(tensors, (list, tuple)) and tensors else tensors
-    size = _batch_size(getattr(loss, "grad_fn", None))
+    size = _batch_size(_layers(getattr(loss, "grad_fn", None)))
     if size:
         agent.facts({"batch_size": size, "samples_per_step": size})
+
+
+def learn_precision(tensors: Any) -> None:
+    """Learn whether layers compute in fewer bits than the loss is told in: then autocast did so, around them only."""
+    loss = tensors[0] if isinstance(tensors, (list, tuple)) and tensors else tensors
+    outputs = [getattr(node, "_input_metadata", None) for node in _layers(getattr(loss, "grad_fn", None))]
+    kinds = {str(output[0].dtype).replace("torch.", "") for output in outputs if output}
+    whole = str(getattr(loss, "dtype", "")).replace("torch.", "")
+    fewer = sorted(kinds & {"bfloat16", "float16"} - {whole})
+    if fewer and not agent.fitting[0]:
+        agent.facts({"autocast": fewer[0]})
 
 
 _RESHAPES = tuple(
@@ -66,22 +77,26 @@ _RESHAPES = tuple(
 """Operations that prepare a weight rather than compute with it."""
 
 
-def _batch_size(node: Any) -> Optional[int]:
-    """The first dimension on which all operations that use a weight and no earlier result agree; None: they don't."""
+def _batch_size(layers: List[Any]) -> Optional[int]:
+    """The first dimension on which the first layers' outputs agree; None: they don't."""
+    sizes: Set[int] = {int(shape[0]) for shape in map(_shape, layers) if len(shape) > 1}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _layers(node: Any) -> List[Any]:
+    """The operations that use a weight and no earlier result, as nodes of the graph."""
     queue, known = deque([node]), {node}
-    sizes: Set[int] = set()
+    found: List[Any] = []
     while queue and len(known) < NODES:
         node = queue.popleft()
         following = [after for after, _ in node.next_functions if after is not None] if node is not None else []
         if following and all(map(_is_weight, following)) and not _is_weight(node):
-            shape = _shape(node)
-            if len(shape) > 1:
-                sizes.add(int(shape[0]))
+            found.append(node)
         for after in following:
             if after not in known:
                 known.add(after)
                 queue.append(after)
-    return sizes.pop() if len(sizes) == 1 else None
+    return found
 
 
 def _shape(node: Any) -> Sequence[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -9,10 +10,11 @@ import time
 from typing import Any
 
 from fwtui.guest import agent, trainer
-from fwtui.recording.event_log import SLOT_GATE, SLOT_WAITING
+from fwtui.recording.event_log import SLOT_CORE, SLOT_GATE, SLOT_WAITING
 from fwtui.recording.vocabulary import GATE_DEEP, GATE_FINISH, GATE_GO, GATE_HOLD, GATE_MASK
 
-POLL_S = 0.001
+POLL_S = 0.003
+"""A lane that waits must not keep the core of the one that trains busy: a look costs some 20 µs."""
 LOOK_FOR_RECORDER_S = 1.0
 
 
@@ -35,11 +37,27 @@ def _stop() -> None:
             _wait(header)
         finally:
             header[SLOT_WAITING] = 0
+            _begin_on(header[SLOT_CORE] - 1)
             agent.recorder("wait_end")(time.perf_counter_ns())
     if header[SLOT_GATE] & GATE_MASK == GATE_FINISH:
         mark = sys.modules.get("fwtui.mark")
         if mark is not None and mark.is_finishable():
             raise mark.Finished
+
+
+def _begin_on(core: int) -> None:
+    """Move the main thread to a core, and let the kernel have it back at once: it stays where it may stay already.
+
+    One core may be slower than the next for seconds (its sibling, or another guest of the host), and the kernel
+    leaves a thread where it woke. So both lanes begin a round's turns on the same core.
+    """
+    if core < 0 or not hasattr(os, "sched_setaffinity"):
+        return
+    with contextlib.suppress(OSError):
+        allowed = os.sched_getaffinity(0)
+        if core in allowed and len(allowed) > 1:
+            os.sched_setaffinity(0, {core})
+            os.sched_setaffinity(0, allowed)
 
 
 def _wait(header: Any) -> None:

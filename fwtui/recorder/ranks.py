@@ -127,6 +127,11 @@ class Ranks:
         for rank in self._ranks.values():
             rank.gate.set(gate)
 
+    def begin_on(self, core: int | None) -> None:
+        """The core on which a lane of one rank begins its next turn; several ranks find their own."""
+        for rank in self._ranks.values():
+            rank.gate.begin_on(core if len(self._ranks) == 1 else None)
+
     def ask_deep(self) -> bool:
         """Ask the first rank for a profiler window; whether there is a rank, and none is open."""
         first = next(iter(self._ranks.values()), None)

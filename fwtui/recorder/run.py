@@ -28,7 +28,7 @@ from fwtui.recording.host import describe_process
 from fwtui.recording.run_folder import RunFolder
 
 STOPPED_BY_USER = "stopped by the user"
-TURN_MS = 500
+TURN_MS = 300
 ALLOWED_TROUBLE_S = 0.2
 
 

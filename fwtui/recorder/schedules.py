@@ -46,6 +46,8 @@ class Turns:
         self._turn_s = turn_s
         self._chance = chance
         self._order: list[Lane] = []
+        self._core: int | None = None
+        """Where this round's turns begin: on the same core for all lanes, on another one the next round."""
         self._current: Lane | None = None
         self._until_s = 0.0
         self._begun_s = 0.0
@@ -94,11 +96,18 @@ class Turns:
         if not self._order:
             self._order = list(ready)
             self._chance.shuffle(self._order)
+            self._core = self._next_core()
         if self._order:
             self._current = self._order.pop(0)
+            self._current.ranks.begin_on(self._core)
             self._current.set_gate(GATE_GO)
             self._begun_s, self._until_s = now, now + self._turn_s
             self._current.ranks.begin_turn()
+
+    def _next_core(self) -> int | None:
+        cores = all_cores()
+        others = [core for core in cores if core != self._core]
+        return self._chance.choice(others) if others else None
 
     def _too_few_steps(self, now: float) -> bool:
         """Whether the lane's steps are so long that its turn must go on; looked at now and then."""

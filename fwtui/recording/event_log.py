@@ -15,6 +15,7 @@ Header (one page of native 64-bit slots):
                               slot 10 number of the last profiler window that was asked for and is over
                               slot 11 the signal that dumps the stack at any moment; 0: none does
                               slot 12 the kernel's number of the thread that trains; 0: the main one
+                              slot 13 the core to begin the next turn on, plus one, by the recorder; 0: any
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ SLOT_STACK_SIGNAL = 9
 SLOT_DEEP = 10
 SLOT_DUMP_SIGNAL = 11
 SLOT_THREAD = 12
-_SLOTS_READ = 13
+SLOT_CORE = 13
+_SLOTS_READ = 14
 AS_LONG_AS_THE_FILE = TRAILER = (1 << 64) - 1
 """In a log that is only appended to: the count, and the last word of one that ended cleanly."""
 
@@ -315,6 +317,10 @@ class TurnGate:
         """Publish GATE_GO, GATE_HOLD or GATE_FINISH."""
         self._gate = gate
         self._publish()
+
+    def begin_on(self, core: int | None) -> None:
+        """Tell on which core the next turn begins; None: wherever the kernel likes."""
+        self._slots[SLOT_CORE] = 0 if core is None else core + 1
 
     def ask_deep(self) -> None:
         """Ask for a profiler window; `tick` takes the request back once it is done with."""

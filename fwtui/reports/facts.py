@@ -223,6 +223,11 @@ def condition_lines(frame: Frame) -> list[str]:
     ]
     if frame.schedule == "together" and len(frame.lanes) > 1:
         lines.append("the lanes shared the machine, its cores split among them (--schedule together)")
+    lines += [
+        f"{pair.lane}: {pair.left_out} pairs of turns are left out, in which other programs crowded the machine"
+        for pair in comparison.pairs
+        if pair.left_out
+    ]
     if comparison.parity:
         parity = comparison.parity
         difference = show(parity.max_abs_loss_difference, "number")

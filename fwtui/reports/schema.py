@@ -74,7 +74,7 @@ LANE = _object(
     ranks=_nullable(_list({"type": "object"})),
 )
 CAUSE = _object(code=TEXT, ms=NUMBER, share_of_gap=_or_null("number"), ci95=INTERVAL)
-# A pair of verdict `unfair` has no figures: ratio, ci95 and gap_ms are null and by_phase is empty.
+# Of an unfair pair gap_ms is null and by_phase is empty; its ratio is per sample where only batches differ, else null.
 # `causes` sums to the gap: by what experiments proved where there are any, else by phase; `by_phase` is always that.
 PAIR = _object(
     lane=TEXT,

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fwtui.analysis.bootstrap import Blocks
+import numpy as np
+
+from fwtui.analysis.bootstrap import Blocks, Rivals
 from fwtui.analysis.comparison import LaneSteps, compare
 from fwtui.analysis.ratio import ratio
 from fwtui.analysis.results import Comparison, Parity
@@ -52,7 +54,7 @@ def compared(
             replace(lane, facts={**lane.facts, "updates_in_all": _updates_in_all(session, index, statistics[index])})
             for index, lane in enumerate(lane_steps(session, *each) for each in enumerate(statistics))
         ]
-        return compare(lanes, parity, disturbance=_others(session, statistics, at_ns))
+        return compare(lanes, parity, disturbance=_others(session, statistics, at_ns), rivals=rivals(session, at_ns))
 
     lanes = zip(statistics, session.logs, session.manifest["lanes"], strict=False)
     shape: list[Any] = [
@@ -143,6 +145,28 @@ def others_cores(session: Session, since: int, at_ns: int) -> float | None:
     return host - sum(value or 0.0 for value in own)
 
 
+SPARE_CORES = 0.5
+"""While the machine has more than this to spare, what other programs use takes nothing from the lanes."""
+
+
+def rivals(session: Session, at_ns: int) -> Rivals | None:
+    """What other programs took from the lanes up to a moment, sample by sample; None when that is not known."""
+    samples, cores = session.samples, (session.manifest.get("host") or {}).get("cores")
+    times, used = samples.of(SOURCE_HOST, "cpu_cores", at_ns)
+    known = ~np.isnan(used)
+    times, used = times[known], used[known]
+    if not cores or len(times) < 2:
+        return None
+    own = np.zeros(len(times))
+    for index in range(len(session.logs)):
+        moments, values = samples.of(source_of_lane(index), "cpu_cores", at_ns)
+        seen = ~np.isnan(values)
+        if seen.any():
+            own += np.interp(times, moments[seen], values[seen], left=0.0, right=0.0)
+    crowded = cores - used < SPARE_CORES
+    return Rivals(times, np.where(crowded, np.maximum(0.0, used - own), 0.0))
+
+
 def ranked_lanes(session: Session, statistics: list[LaneStatistics], at_ns: int) -> tuple[tuple[int, ...], Ranked]:
     """(lanes by time per sample, ratio of each to the fastest with its interval)."""
     speed: dict[int, float] = {}
@@ -158,7 +182,7 @@ def ranked_lanes(session: Session, statistics: list[LaneStatistics], at_ns: int)
         for index in speed.keys() - ratios.keys():
             first, lane = statistics[order[0]], statistics[index]
             scale = (samples[order[0]] or 1.0) / (samples[index] or 1.0) if per_sample else 1.0
-            blocks = Blocks(lane.block, lane.end_ns, first.block, first.end_ns)
+            blocks = Blocks(lane.block, lane.end_ns, first.block, first.end_ns, rivals(session, at_ns))
             measured = ratio(lane.lane_ms * scale, first.lane_ms, blocks)
             if measured is not None:
                 ratios[index] = (measured.value, measured.ci95)
