@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from guest_programs import lane as lanes
+
+from fwtui.recording.event_log import HEADER_BYTES, SLOT_COUNT, TurnGate
+from fwtui.recording.vocabulary import GATE_GO, GATE_HOLD
 
 pytestmark = pytest.mark.frameworks
 BATCHES = 12
@@ -18,6 +24,13 @@ def needs(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
+
+
+def wait_until(done: Callable[[], bool], limit_s: float = 120) -> None:
+    deadline = time.monotonic() + limit_s
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def without_moments(log: str) -> str:
@@ -76,6 +89,30 @@ def test_torch(tmp_path: Path, options: list[str], updates: int, backwards: int,
     assert losses[0]["step"] == 1
     assert 0 < losses[0]["value"] < 10
     assert lane.notes("stage")[0]["value"] == "importing torch"
+
+
+def test_a_loaders_workers_stand_still_while_their_lane_waits(tmp_path: Path) -> None:
+    needs("torch")
+    argv = ("torch_loop.py", "--workers", "2", "--epochs", "200")
+    process = lanes.start(tmp_path / "lane", *argv)
+    log = tmp_path / "lane" / "rank-0" / "events.log"
+    wait_until(lambda: log.exists() and log.stat().st_size > HEADER_BYTES)
+    time.sleep(0.1)  # its header is written right after
+    gate = TurnGate(str(log))
+    wait_until(lambda: gate._slots[SLOT_COUNT] > 200)
+
+    def workers() -> set[str]:
+        return {child.status() for child in psutil.Process(process.pid).children()} or {"none"}
+
+    for _ in range(3):
+        gate.set(GATE_HOLD)
+        wait_until(lambda: gate.waiting)
+        assert workers() <= {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, "none"}
+        gate.set(GATE_GO)
+        wait_until(lambda: not gate.waiting and psutil.STATUS_STOPPED not in workers())
+    stdout, _ = process.communicate(timeout=200)
+    assert process.returncode == 0
+    assert stdout == lanes.run_bare(*argv).stdout
 
 
 PLAIN = {

@@ -9,6 +9,7 @@ from typing import Any, Dict
 
 from fwtui.guest import (
     agent,
+    loader_workers,
     parity_facts,
     torch_facts,
     torch_loss,
@@ -79,16 +80,20 @@ def _next(original: Any) -> Any:
 
 
 def _iter(original: Any) -> Any:
+    def noted(iterator: Any) -> Any:
+        loader_workers.note(iterator)
+        return iterator
+
     begin, end = agent.span("loader_start_begin", "loader_start_end")
     ident = threading.get_ident
 
     def __iter__(self: Any) -> Any:
         if ident() != trainer.thread and trainer.decided:
-            return original(self)
+            return noted(original(self))
         begin(_now())
         _busy[0] = True
         try:
-            return original(self)
+            return noted(original(self))
         finally:
             _busy[0] = False
             end(_now())

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from fwtui.guest import agent, trainer
+from fwtui.guest import agent, loader_workers, trainer
 from fwtui.recording.event_log import SLOT_CORE, SLOT_GATE, SLOT_WAITING
 from fwtui.recording.vocabulary import GATE_DEEP, GATE_FINISH, GATE_GO, GATE_HOLD, GATE_MASK
 
@@ -32,11 +32,13 @@ def _stop() -> None:
         deep_window.at_boundary(held=header[SLOT_GATE] & GATE_MASK == GATE_HOLD)
     if header[SLOT_GATE] & GATE_MASK == GATE_HOLD:
         agent.recorder("wait_begin")(time.perf_counter_ns())
+        held = loader_workers.hold()
         header[SLOT_WAITING] = 1
         try:
             _wait(header)
         finally:
             header[SLOT_WAITING] = 0
+            loader_workers.let_go(held)
             _begin_on(header[SLOT_CORE] - 1)
             agent.recorder("wait_end")(time.perf_counter_ns())
     if header[SLOT_GATE] & GATE_MASK == GATE_FINISH:
