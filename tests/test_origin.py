@@ -43,5 +43,8 @@ def test_ten_updates_against_three_hundred_and_twenty_are_unfair(tmp_path: Path)
     assert "batch" in details
     for figure in ("10", "320", "1000", "32"):
         assert figure in details.replace(",", "").replace(":", " ").split(), details
+    inside = next(item for item in comparison["conditions"] if item["name"] == "compiling in training")
+    assert (inside["mark"], dict(inside["values"])) == ("condition", {"pytorch": "no", "keras": "yes"})
+    assert "compile-in-timing" in {finding["code"] for finding in keras["findings"]}
     assert "UNFAIR" in report["run"]["headline"]
     assert "fwtui run --workload regression-mlp --until-decided" in ended.stderr

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fwtui.analysis.decided import HALF_WIDTH, decided
+from fwtui.analysis.decided import HALF_WIDTH, LEAST_TURNS, decided
 from fwtui.analysis.results import Comparison, Pair
 
 SPINNER = """
@@ -52,8 +53,9 @@ def comparison(*pairs: Pair) -> Comparison:
 )
 def test_only_the_width_of_the_interval_decides(interval: tuple[float, float] | None, word: str, enough: bool) -> None:
     ratio = sum(interval) / 2 if interval else 1.0
-    pair = Pair("b", ratio, interval, word, 0.0)
+    pair = Pair("b", ratio, interval, word, 0.0, turns=LEAST_TURNS)
     assert decided(comparison(pair)) is enough
+    assert not decided(comparison(replace(pair, turns=LEAST_TURNS - 1)))
     assert decided(comparison(pair, Pair("c", None, None, "undecided", None))) is False
 
 

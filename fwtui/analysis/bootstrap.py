@@ -31,7 +31,7 @@ NEARER = 0.125
 """A block is paired with a later one of the other lane that is nearer by more than this share of their distance."""
 BAND = (0.35, 0.65)
 """The steps around a block's median that stand for the step of median length, as shares of the block's steps."""
-CROWDED_CORES = 0.25
+CROWDED_CORES = 0.35
 """A block in which other programs took more cores than this from the lanes is disturbed."""
 LEAST_CALM = 12
 """With fewer calm pairs of blocks than this the disturbed ones count too."""

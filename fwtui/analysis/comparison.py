@@ -100,6 +100,7 @@ def _pair(
             reason=_unequal_words(unequal),
             gap_ci95=made_of.ci95,
             alternatives=alternatives,
+            turns=blocks.count,
             left_out=blocks.left_out,
         )
     why = _why_undecided(lane, baseline, measured, blocks, disturbance)
@@ -113,6 +114,7 @@ def _pair(
         made_of.causes,
         why,
         made_of.ci95,
+        turns=blocks.count,
         left_out=blocks.left_out,
     )
 

@@ -8,20 +8,22 @@ evaluation", OOPSLA 2007).
 
 from __future__ import annotations
 
-from fwtui.analysis.results import Comparison
+from fwtui.analysis.results import Comparison, Pair
 
-HALF_WIDTH = 0.06
+HALF_WIDTH = 0.05
 """An interval that reaches no farther than this share of the ratio to either side is narrow."""
+LEAST_TURNS = 24
+"""From fewer pairs of turns a narrow interval may be luck: of many looks one finds it (Chow & Robbins)."""
 
 
 def decided(comparison: Comparison | None) -> bool:
     """Whether every pair has a verdict with a narrow interval. What is unfair can be decided by no measuring."""
     if comparison is None:
         return False
-    return all(_narrow(pair.ratio, pair.ci95) and pair.verdict != "undecided" for pair in comparison.pairs)
+    return all(_narrow(pair) and pair.verdict != "undecided" for pair in comparison.pairs)
 
 
-def _narrow(ratio: float | None, interval: tuple[float, float] | None) -> bool:
-    if ratio is None or interval is None:
+def _narrow(pair: Pair) -> bool:
+    if pair.ratio is None or pair.ci95 is None or pair.turns < LEAST_TURNS:
         return False
-    return interval[1] - interval[0] <= 2 * HALF_WIDTH * ratio
+    return pair.ci95[1] - pair.ci95[0] <= 2 * HALF_WIDTH * pair.ratio

@@ -151,6 +151,7 @@ CHECKS = (
     Check("loss", _loss, True),
     Check("loss reduction", _fact("reduction"), False, False),
     Check("validation in training", _fact("validates"), False),
+    Check("compiling in training", _fact("compiling"), False, False),
     Check("device", _device, True),
     Check("threads", _fact("threads.intra"), False),
     Check("compiled", _fact("compiled"), False),

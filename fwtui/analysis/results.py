@@ -124,6 +124,8 @@ class Pair:
     """Of `gap_ms`."""
     alternatives: tuple[Alternative, ...] = ()
     """Of an unfair pair: what can be compared all the same."""
+    turns: int = 0
+    """Pairs of turns (or other blocks of time) that the ratio rests on."""
     left_out: int = 0
     """Pairs of turns that do not count, because other programs crowded the machine meanwhile."""
 

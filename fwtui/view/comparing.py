@@ -25,6 +25,9 @@ READING_SHARE = 0.5
 OTHERS_CORES = 0.2
 """Other programs that use more of the machine than this are named where nothing can be decided."""
 
+MOST_COMPILING = 0.1
+"""A lane whose training time holds more tracing and compiling than this: a clock around its training counts that."""
+
 Ranked = dict[int, tuple[float, tuple[float, float] | None]]
 
 
@@ -95,6 +98,8 @@ def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> Lane
         facts.setdefault("updates_per_epoch", -(-int(facts["batches_per_epoch"]) // max(1, log.batches_per_step())))
     if statistics.count:
         facts.setdefault("validates", statistics.evaluation_ns > 0)
+        compiling = log.folder.compile_ns / (log.folder.compile_ns + statistics.training_ns)
+        facts["compiling"] = compiling > MOST_COMPILING
     return LaneSteps(
         name=str(lane["name"]),
         step_ms=statistics.lane_ms,

@@ -118,7 +118,7 @@ def simulate(arguments: argparse.Namespace) -> None:
     for kind, factor in (("same", 1.0), ("slower", 1.0 + SLOWER)):
         pairs = []
         for seed in range(arguments.runs):
-            for turns in (16, 32, 64, 128):  # as long as `--until-decided` would go on
+            for turns in (24, 48, 96, 192):  # as long as `--until-decided` would go on
                 with tempfile.TemporaryDirectory() as place:
                     comparison = frame_of(simulated_pair(Path(place) / "run", factor, seed, turns)).comparison
                 if decided(comparison):
