@@ -13,7 +13,7 @@ import numpy as np
 
 from fwtui.analysis.bootstrap import BlockMedians, Blocks, Middle, block_medians, middle
 
-BETWEEN_RUNS = 0.012
+BETWEEN_RUNS = 0.015
 """Standard deviation of a lane's level from one start of its process to the next, as a share.
 
 Where memory lies, and on which core a thread, stays for the life of a process: turns cannot average it away (Mytkowicz
