@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+import fcntl
 import os
+import pty
 import random
+import re
 import shutil
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import uuid
 
@@ -75,6 +82,61 @@ async def test_partial_frames_are_one_full_paint(tmp_path, monkeypatch):
         if len(set(pair)) > 1
     ]
     assert not wrong
+
+
+PRIVATE = re.compile(r"\x1b\[[<=>?][0-9;]*\w|\x1bP[^\x1b]*\x1b\\")
+"""Sequences that pyte takes for others."""
+
+
+class SlowLink:
+    """A terminal behind a connection that carries few bytes: what it shows, and what it took to get there."""
+
+    def __init__(self, command, size, environment):
+        self._screen = pyte.Screen(*size)
+        self._stream = pyte.Stream(self._screen)
+        self._decoder, self._rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
+        self.bytes_read = 0
+        pid, self._terminal = pty.fork()
+        if pid == 0:
+            os.execve(command[0], command, {**os.environ, **environment})
+        self._pid = pid
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        os.kill(pid, signal.SIGWINCH)
+
+    def press(self, key):
+        os.write(self._terminal, key.encode())
+
+    def read_until(self, text, most_bytes):
+        """Carry 400 bytes every 25 ms until a text is seen; returns how many bytes that took."""
+        before = self.bytes_read
+        while not any(text in line for line in self._screen.display):
+            time.sleep(0.025)  # this is how slow the link is
+            data = os.read(self._terminal, 400)
+            self.bytes_read += len(data)
+            text_read = self._rest + self._decoder.decode(data)
+            whole = text_read.rfind("\x1b") if "\x1b" in text_read[-24:] else len(text_read)
+            self._rest = text_read[whole:]
+            self._stream.feed(PRIVATE.sub("", text_read[:whole]))
+            assert self.bytes_read - before < most_bytes, "\n".join(self._screen.display)
+        return self.bytes_read - before
+
+    def close(self):
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._terminal)
+
+
+def test_a_key_is_answered_over_a_slow_link_without_a_backlog_of_frames(tmp_path):
+    folder = scenarios.write("stalls", tmp_path / "run")
+    command = [sys.executable, "-m", "fwtui", "replay", str(folder.path), "--speed", "8", "--no-mouse", "--no-sync"]
+    environment = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONPATH": os.getcwd()}
+    link = SlowLink(command, (160, 45), environment)
+    try:
+        link.read_until("it/s", 400_000)
+        link.press("?")
+        assert link.read_until("esc closes", 60_000) < 60_000
+    finally:
+        link.close()
 
 
 class Tmux:

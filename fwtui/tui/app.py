@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from textual.app import SystemCommand
@@ -125,8 +127,11 @@ class FwtuiApp(ViewApp):
         self._ask(request, lambda reply: self.push_screen(StackPanel(name, reply.get("stacks") or [])))
 
     def action_shot(self) -> None:
+        folder = self.session.folder.path
+        if folder.is_relative_to(tempfile.gettempdir()) and folder.parent.name.startswith("fwtui-"):
+            folder = Path.cwd()  # a recording that was unpacked to be looked at goes when the screen does
         try:
-            path = self.save_screenshot(path=str(self.session.folder.path))
+            path = self.save_screenshot(path=str(folder))
         except OSError as error:
             self.notify(f"the screenshot cannot be written: {error}", severity="error", markup=False)
             return
@@ -208,6 +213,9 @@ class FwtuiApp(ViewApp):
         self, request: dict[str, Any], then: Callable[[dict[str, Any]], object] | None = None, always: bool = False
     ) -> None:
         """Ask the recorder without waiting; `then` gets the answer, with `always` also a refusal."""
+        if not self.session.live and not always:
+            self.notify("this run is over: no lane trains any more", severity="warning", markup=False)
+            return
 
         async def ask() -> None:
             reply: dict[str, Any]
