@@ -175,7 +175,7 @@ class ViewApp(App[str]):
             self._add_panes()
         self._drawn = shown
         self.frame = self.session.frame(at_ns)
-        self._framed_s = time.monotonic() if self.clock is None and self._moves() else float("-inf")
+        self._framed_s = time.monotonic() if self._follows_newest() else float("-inf")
         self._draw_frame()
         self.pace.drew()
         self._hurry()
@@ -346,6 +346,11 @@ class ViewApp(App[str]):
                 )
             )
 
+    def _follows_newest(self) -> bool:
+        """Whether the newest moment is shown of a run that goes on, or of a recording that is still read."""
+        goes_on = self.frame.live or self.session.reading is not None
+        return goes_on and self.clock is None and self.fixed_ns is None and self.view_end_ns is None
+
     def _moves(self) -> bool:
         """Whether the moment shown goes on by itself."""
         if self.clock is not None:
@@ -504,7 +509,7 @@ class ViewApp(App[str]):
     def _redraw_now(self) -> None:
         """Show at once what a key has changed; a frame of this very moment will do."""
         self._redraw = True
-        fresh = self.clock is None and self._moves() and time.monotonic() - self._framed_s < _FRESH_S
+        fresh = self._follows_newest() and time.monotonic() - self._framed_s < _FRESH_S
         if fresh and not is_behind(self._driver):
             self._draw_frame()
         else:
