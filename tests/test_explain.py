@@ -535,6 +535,24 @@ def test_a_claim_is_refuted_or_supported_by_its_own_comparison_only() -> None:
     }
 
 
+def test_what_other_programs_disturbed_decides_no_claim() -> None:
+    lanes_ = {
+        "torch": measures(1.0),
+        "torch:compile": measures(0.5),
+        "keras": measures(2.0),
+        "keras:jit": measures(1.9),
+    }
+    shared = lanes_["torch:compile"]
+    bad = replace(shared, turns=replace(shared.turns, disturbed=np.arange(12) < 8))
+    for one, word in ((shared, "supported"), (bad, "undecided")):
+        column = origin.column("lstm", {**lanes_, "torch:compile": one}, False, "run")
+        assert (
+            dict(zip((claim.name for claim in origin.CLAIMS), column.tested, strict=True))["code generation"].verdict
+            == word
+        )
+    assert column.left_out == 8
+
+
 def test_what_is_too_noisy_or_missing_is_undecided_and_a_gpu_makes_its_claim_testable() -> None:
     noisy = verdicts(
         torch=measures(1.0, spread=0.5), keras=measures(1.1, spread=0.5), keras_eager=measures(1.3, spread=0.5)
@@ -553,6 +571,7 @@ def test_the_origins_report_has_every_claim_and_a_command_for_every_workload() -
     lanes_ = {"torch": measures(1.0), "keras": measures(2.0)}
     text = origin.markdown([origin.column(name, lanes_, False, "run") for name in origin.WORKLOADS], "a machine")
     for claim in origin.CLAIMS:
-        assert f"| {claim.says} |" in text
+        assert f"| **{claim.says}** |" in text
+        assert f"- {claim.says}: {claim.rule}." in text
     for name in origin.WORKLOADS:
         assert f"--workload {name} --lanes torch,torch:compile" in text

@@ -14,7 +14,7 @@ from fwtui.explain.effects import Disturbance, Turns, turns
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
 from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
-from fwtui.view.comparing import others_cores, others_since
+from fwtui.view.comparing import others_since
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.session import Session
 
@@ -135,13 +135,6 @@ def busy_words(session: Session) -> str | None:
     """What other programs took of the machine while the lanes trained, in words; None of little."""
     since = _all_train_ns(session)
     return others_since(session, since, session.newest_ns) if since else None
-
-
-def others_share(session: Session) -> float | None:
-    """Share of the machine's cores that other programs used while the lanes trained; None when unknown."""
-    since, cores = _all_train_ns(session), (session.manifest.get("host") or {}).get("cores")
-    others = others_cores(session, since, session.newest_ns) if since else None
-    return others / cores if others is not None and cores else None
 
 
 def _all_train_ns(session: Session) -> int | None:

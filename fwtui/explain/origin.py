@@ -44,8 +44,8 @@ class Tested:
 
     verdict: str
     """`supported`, `refuted`, `undecided` or `not testable here`."""
-    evidence: str
-    """The figures, with their intervals."""
+    evidence: tuple[str, ...]
+    """A figure for each of the claim's `figures`, with its interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,14 @@ class Claim:
     name: str
     says: str
     """The claim, in words that can be true or false."""
-    test: str
-    """What is measured, and what decides."""
+    figures: tuple[str, ...]
+    """What is measured: the names of the figures."""
+    rule: str
+    """What decides, in words."""
     judge: Callable[[Lanes, bool], Tested]
     """From the lanes, and whether they ran on a GPU."""
-    free_cores: bool = False
-    """Whether it rests on free cores: threads that wait for each other suffer most from other programs."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """The lanes that it compares in turns."""
 
 
 def over(lanes: Lanes, above: str, below: str) -> Measured | None:
@@ -85,16 +87,16 @@ def _where(ratio: Measured | None) -> str:
 
 def _graph(lanes: Lanes, on_gpu: bool) -> Tested:
     """Supported when Keras without its graph is faster than with it; refuted when the graph is, or nothing changes."""
-    keras, torch = over(lanes, "keras:eager", "keras"), over(lanes, "torch", "torch:compile")
+    keras = over(lanes, "keras:eager", "keras")
     verdict = {"less": SUPPORTED, "more": REFUTED, "same": REFUTED}.get(_where(keras), UNDECIDED)
-    return Tested(verdict, f"without a graph: Keras {_times(keras)}, torch {_times(torch)} the compiled time")
+    return Tested(verdict, (_times(keras),))
 
 
 def _memory(lanes: Lanes, on_gpu: bool) -> Tested:
     """Supported when torch's peak and steady memory are both less than Keras's by 5 %, refuted when both are more."""
     torch, keras = lanes.get("torch"), lanes.get("keras")
     if torch is None or keras is None or not torch.steady_bytes or not keras.steady_bytes:
-        return Tested(UNDECIDED, "n/a")
+        return Tested(UNDECIDED, ("n/a", "n/a"))
     ratios = [torch.steady_bytes / keras.steady_bytes]
     if torch.peak_bytes and keras.peak_bytes:
         ratios.append(torch.peak_bytes / keras.peak_bytes)
@@ -103,36 +105,29 @@ def _memory(lanes: Lanes, on_gpu: bool) -> Tested:
         verdict = SUPPORTED
     elif all(ratio > 1.05 for ratio in ratios):
         verdict = REFUTED
-    figures = (
-        f"{name} {_mib(lane.steady_bytes)} steady, {_mib(lane.peak_bytes)} peak"
-        for name, lane in (("torch", torch), ("Keras", keras))
-    )
-    return Tested(verdict, "; ".join(figures))
+    return Tested(verdict, tuple(f"{_mib(lane.steady_bytes)}, {_mib(lane.peak_bytes)}" for lane in (torch, keras)))
 
 
 def _gpu_memory(lanes: Lanes, on_gpu: bool) -> Tested:
     """As on the host, with the device's peak; TensorFlow takes nearly all memory at once unless it is told not to."""
     torch, keras = lanes.get("torch"), lanes.get("keras")
     if not on_gpu or torch is None or keras is None or not torch.gpu_peak_bytes or not keras.gpu_peak_bytes:
-        return Tested(NOT_TESTABLE, "no GPU" if not on_gpu else "n/a")
+        return Tested(NOT_TESTABLE, ("n/a",))
     ratio = torch.gpu_peak_bytes / keras.gpu_peak_bytes
     verdict = SUPPORTED if ratio < 0.95 else REFUTED if ratio > 1.05 else UNDECIDED
-    return Tested(verdict, f"torch {_mib(torch.gpu_peak_bytes)}, Keras {_mib(keras.gpu_peak_bytes)} peak")
+    return Tested(verdict, (f"{_mib(torch.gpu_peak_bytes)}, {_mib(keras.gpu_peak_bytes)}",))
 
 
 def _code(lanes: Lanes, on_gpu: bool) -> Tested:
     """Supported when generated code speeds torch up, and more than it does Keras; refuted when not."""
     torch, keras = over(lanes, "torch", "torch:compile"), over(lanes, "keras", "keras:jit")
-    return Tested(
-        _more_than(torch, keras),
-        f"generated code makes torch {_faster(torch)} (torch.compile), Keras {_faster(keras)} (XLA)",
-    )
+    return Tested(_more_than(torch, keras), (_times(torch), _times(keras)))
 
 
 def _hardware(lanes: Lanes, on_gpu: bool) -> Tested:
     """Supported when all cores speed torch up over one thread, and more than Keras; refuted when not."""
     torch, keras = over(lanes, "torch:threads=1", "torch"), over(lanes, "keras:threads=1", "keras")
-    return Tested(_more_than(torch, keras), f"all cores make torch {_faster(torch)}, Keras {_faster(keras)}")
+    return Tested(_more_than(torch, keras), (_times(torch), _times(keras)))
 
 
 def _more_than(torch: Measured | None, keras: Measured | None) -> str:
@@ -149,33 +144,53 @@ def _more_than(torch: Measured | None, keras: Measured | None) -> str:
 
 def _gpu_use(lanes: Lanes, on_gpu: bool) -> Tested:
     """Which framework keeps a GPU busier is told by its own run; without one there is nothing to say."""
-    return Tested(NOT_TESTABLE, "compare the lanes' GPU use in the run's report" if on_gpu else "no GPU")
+    return Tested(NOT_TESTABLE, ())
 
 
+_GAIN = (
+    "supported where the first ratio lies above 1.03 and above the second by more than 3 %, refuted where it does not"
+)
 CLAIMS = (
     Claim(
         "dynamic graph",
         "PyTorch is faster because its graph is dynamic",
-        "the same framework with and without a graph: keras:eager / keras, torch / torch:compile",
+        ("keras:eager over keras",),
+        "supported where Keras without its graph is faster than with it by more than 3 %, refuted where it is not",
         _graph,
+        (("keras:eager", "keras"),),
     ),
-    Claim("memory, host", "PyTorch takes less memory", "resident memory of the lane, steady and peak", _memory),
-    Claim("memory, GPU", "PyTorch takes less GPU memory", "device memory of the lane, peak", _gpu_memory),
+    Claim(
+        "memory, host",
+        "PyTorch takes less memory",
+        ("torch, steady and peak, MiB", "Keras, steady and peak, MiB"),
+        "supported where the lane's resident memory, steady and peak, is less than Keras's by more than 5 %, refuted "
+        "where both are more by as much",
+        _memory,
+    ),
+    Claim(
+        "memory, GPU",
+        "PyTorch takes less GPU memory",
+        ("torch and Keras, peak, MiB",),
+        "as on the host, by the peak; needs a GPU",
+        _gpu_memory,
+    ),
     Claim(
         "code generation",
         "PyTorch is faster because it generates better code",
-        "code generation on and off: torch / torch:compile against keras / keras:jit",
+        ("torch over torch:compile", "keras over keras:jit"),
+        _GAIN,
         _code,
-        free_cores=True,
+        (("torch", "torch:compile"), ("keras", "keras:jit")),
     ),
     Claim(
         "hardware, CPU",
         "PyTorch is faster because it uses the cores better",
-        "one thread against all: torch:threads=1 / torch against keras:threads=1 / keras",
+        ("torch:threads=1 over torch", "keras:threads=1 over keras"),
+        _GAIN,
         _hardware,
-        free_cores=True,
+        (("torch:threads=1", "torch"), ("keras:threads=1", "keras")),
     ),
-    Claim("hardware, GPU", "PyTorch is faster because it uses the GPU better", "needs a GPU", _gpu_use),
+    Claim("hardware, GPU", "PyTorch is faster because it uses the GPU better", (), "needs a GPU", _gpu_use),
 )
 
 
@@ -189,13 +204,18 @@ class Column:
     tested: tuple[Tested, ...]
     """In the order of CLAIMS."""
     run: str
+    turns: int = 0
+    """The fewest turns of a lane that ran to its end."""
+    left_out: int = 0
+    """Turns of all lanes that other programs disturbed."""
     problems: tuple[str, ...] = ()
 
 
-def column(
-    workload: str, lanes: Lanes, on_gpu: bool, run: str, others: str | None = None, busy: bool = False
-) -> Column:
+def column(workload: str, lanes: Lanes, on_gpu: bool, run: str, others: str | None = None) -> Column:
     """All claims for one workload.
+
+    Turns in which other programs used more than `experiment.DISTURBED` of the cores are left out. Where too few pairs
+    of turns are left, what compares them is undecided.
 
     Args:
         workload: which.
@@ -203,18 +223,23 @@ def column(
         on_gpu: whether they ran on one.
         run: the run's id.
         others: what other programs took of the machine, in words.
-        busy: whether that was half of it or more: then what depends on free cores is not decided.
     """
     problems = tuple(lane.problem for lane in lanes.values() if lane.problem)
-    tested = tuple(claim.judge(lanes, on_gpu) for claim in CLAIMS)
+    tested = []
+    for claim in CLAIMS:
+        one = claim.judge(lanes, on_gpu)
+        tested.append(replace(one, verdict=UNDECIDED) if _disturbed(lanes, claim) else one)
     if others:
         problems = (*problems, others)
-    if busy:
-        tested = tuple(
-            replace(one, verdict=UNDECIDED) if claim.free_cores and one.verdict != NOT_TESTABLE else one
-            for claim, one in zip(CLAIMS, tested, strict=True)
-        )
-    return Column(workload, over(lanes, "keras", "torch"), tested, run, problems)
+    turns = [lane.turns for lane in lanes.values() if not lane.problem]
+    left_out = sum(len(each) - each.undisturbed() for each in turns)
+    fewest = min(map(len, turns), default=0)
+    return Column(workload, over(lanes, "keras", "torch"), tuple(tested), run, fewest, left_out, problems)
+
+
+def _disturbed(lanes: Lanes, claim: Claim) -> bool:
+    known = [(lanes[one].turns, lanes[other].turns) for one, other in claim.pairs if one in lanes and other in lanes]
+    return any(effects.pairs(one, other).disturbed for one, other in known)
 
 
 def steady(times: np.ndarray, values: np.ndarray) -> float | None:
@@ -224,25 +249,27 @@ def steady(times: np.ndarray, values: np.ndarray) -> float | None:
 
 
 def markdown(columns: Sequence[Column], machine: str) -> str:
-    """The report: a table of verdicts, the figures behind them, and how to run it again."""
+    """The report: a table of verdicts with the figures behind them, the rules, and how to run it again."""
     names = [column.workload for column in columns]
     lines = [
-        f"On {machine}.",
+        f"On {machine}. Ratios of step times with 95 % intervals.",
         "",
         _row("the claim", *names),
         _row(*["---"] * (len(names) + 1)),
         _row("Keras's step over torch's", *(_times(column.ratio) for column in columns)),
     ]
     for place, claim in enumerate(CLAIMS):
-        lines.append(_row(claim.says, *(f"**{column.tested[place].verdict}**" for column in columns)))
-    lines += ["", "What was measured:", ""]
-    for place, claim in enumerate(CLAIMS):
-        lines.append(f"- *{claim.says}.* {claim.test}.")
-        for column in columns:
-            tested = column.tested[place]
-            if tested.verdict != NOT_TESTABLE:
-                lines.append(f"  - {column.workload}: {tested.verdict}: {tested.evidence}")
-    lines += ["", "Again, each in one run:", ""]
+        lines.append(_row(f"**{claim.says}**", *(f"**{column.tested[place].verdict}**" for column in columns)))
+        for number, figure in enumerate(claim.figures):
+            cells = [(*column.tested[place].evidence, "n/a", "n/a")[number] for column in columns]
+            if any(cell != "n/a" for cell in cells):
+                lines.append(_row(figure, *cells))
+    lines.append(_row("turns of a lane, at least", *(str(column.turns) for column in columns)))
+    lines.append(_row("turns left out of all lanes", *(str(column.left_out) for column in columns)))
+    lines += ["", "What decides, by the interval:", ""]
+    lines += [f"- {claim.says}: {claim.rule}." for claim in CLAIMS]
+    lines += ["- undecided where the interval allows both, or other programs disturbed too many turns.", ""]
+    lines += ["Again, each in one run:", ""]
     lines += [f"- `{command(column.workload)}` (run {column.run})" for column in columns]
     lines += [f"- {column.workload}: {problem}" for column in columns for problem in column.problems]
     return "\n".join(lines) + "\n"
@@ -260,13 +287,9 @@ def _row(*cells: str) -> str:
 def _times(ratio: Measured | None) -> str:
     if ratio is None:
         return "n/a"
-    text = f"{ratio.value:.2f}x"
+    text = f"{ratio.value:.2f}" + ("" if ratio.ci95 else " (no interval)")
     return f"{text} [{ratio.ci95[0]:.2f}, {ratio.ci95[1]:.2f}]" if ratio.ci95 else text
 
 
-def _faster(ratio: Measured | None) -> str:
-    return "n/a" if ratio is None else f"{_times(ratio)} as fast"
-
-
 def _mib(value: float | None) -> str:
-    return "n/a" if value is None else f"{value / 2**20:,.0f} MiB"
+    return "n/a" if value is None else f"{value / 2**20:,.0f}"

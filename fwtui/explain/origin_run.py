@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fwtui.explain import origin
 from fwtui.explain.effects import LEAST_PAIRS
-from fwtui.explain.experiment import Launch, Seen, busy_words, conduct, others_share, seen
+from fwtui.explain.experiment import Launch, Seen, busy_words, conduct, seen
 from fwtui.explain.origin import Column, LaneMeasures
 from fwtui.recording.run_folder import RunFolder
 from fwtui.recording.vocabulary import source_of_lane
@@ -22,7 +22,7 @@ def run(workload: str, launch: Launch, tick: Callable[[RunFolder], None]) -> Col
     folder = launch(argv)
 
     def enough(lanes: list[Seen]) -> bool:
-        return min(len(lane.turns) for lane in lanes if not lane.problem) >= ENOUGH_TURNS
+        return min(lane.turns.undisturbed() for lane in lanes if not lane.problem) >= ENOUGH_TURNS
 
     conduct(folder, range(len(origin.LANES)), LONGEST_S, lambda lanes: enough(list(lanes)), lambda: tick(folder), False)
     return read(folder)
@@ -48,7 +48,6 @@ def read(folder: RunFolder) -> Column:
             )
         on_gpu = any(str(lane.device or "").lower().startswith(("cuda", "gpu")) for lane in frame.lanes)
         workload = str((session.manifest.get("workload") or {}).get("name"))
-        busy = (others_share(session) or 0.0) >= 0.5
-        return origin.column(workload, lanes, on_gpu, folder.id, busy_words(session), busy)
+        return origin.column(workload, lanes, on_gpu, folder.id, busy_words(session))
     finally:
         session.close()

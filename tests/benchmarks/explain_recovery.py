@@ -59,7 +59,7 @@ def recover(case: Case, budget: str, folder: Path) -> str:
     lanes = f"{case.other},{case.slow}"
     explained = fwtui(folder, "explain", "--workload", case.workload, "--lanes", lanes, "--budget", budget)
     twins = f"{case.clean},{case.slow}"
-    twin = fwtui(folder, "run", "--headless", "--workload", case.workload, "--lanes", twins, "--seconds", "15")
+    twin = fwtui(folder, "run", "--headless", "--workload", case.workload, "--lanes", twins, "--seconds", "20")
     found = explained["explanation"]
     proven = [item for item in found["experiments"] if item["verdict"] == "proven"]
     pair = twin["comparison"]["pairs"][0]
