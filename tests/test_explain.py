@@ -21,6 +21,7 @@ from fwtui.analysis.explanation import Experiment, Explanation, Measured, StepCo
 from fwtui.analysis.results import Finding
 from fwtui.commands import run
 from fwtui.commands.explain import budget, setting
+from fwtui.commands.host import describe
 from fwtui.commands.lanes import lanes as manifest_lanes
 from fwtui.commands.parser import Parser, UsageError
 from fwtui.explain import answer, effects, origin, plan
@@ -386,6 +387,8 @@ async def test_e_shows_what_was_found_and_starts_nothing_then(write_scenario: Wr
 async def test_e_starts_the_experiments_and_k_ends_them(write_scenario: WriteScenario, tmp_path: Path) -> None:
     """The process is the real one; its lanes are scripts that train nothing, so it says why it cannot explain."""
     folder = write_scenario("importing")
+    manifest = folder.read_manifest()
+    folder.write_manifest({**manifest, "host": describe()})
     app = FwtuiApp(Session(folder), at_ns=folder.end_ns, theme=Theme())
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("e")
@@ -394,6 +397,14 @@ async def test_e_starts_the_experiments_and_k_ends_them(write_scenario: WriteSce
             await pilot.pause(0.1)
         await pilot.press("k", "e", "q")
     assert "no gap to explain" in last_words(folder)
+
+
+def test_another_machines_gap_is_not_explained_here(write_scenario: WriteScenario) -> None:
+    folder = write_scenario("healthy")
+    command = [sys.executable, "-m", "fwtui", "explain", "--run", str(folder.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "recorded on another machine (Simulated CPU, 2 cores)" in done.stderr
 
 
 def test_an_explanation_whose_process_died_is_not_running() -> None:

@@ -78,10 +78,18 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _recorded(arguments: argparse.Namespace) -> RunFolder:
+    from fwtui.commands import host
+
     try:
-        return find_run(runs_dir(arguments), arguments.of)
+        folder = find_run(runs_dir(arguments), arguments.of)
+        there = folder.read_manifest().get("host") or {}
     except RunFolderError as error:
         raise UsageError(str(error)) from None
+    here = host.describe()
+    if any(there.get(name) not in (None, here[name]) for name in ("cpu", "cores")):
+        where = f"{there.get('cpu')}, {there.get('cores')} cores"
+        raise UsageError(f"this run was recorded on another machine ({where}): its gap can only be explained there")
+    return folder
 
 
 def _compare(arguments: argparse.Namespace, printer: follow.Printer) -> RunFolder:

@@ -305,6 +305,8 @@ class Engine:
         )
 
     def _tick(self) -> None:
+        if not self._folder.path.exists():  # a demonstration's, which its viewer took away: nobody waits for an answer
+            raise KeyboardInterrupt
         if time.monotonic() - self._saved > SAVE_S:
             self._save()
         else:

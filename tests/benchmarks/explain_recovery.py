@@ -4,6 +4,9 @@ Each case trains a lane with a cause beside a lane without it. The clean twin is
 run of its own with the slow one: the speed-up that was proven must lie where that run says it is. Prints Markdown rows.
 
     python tests/benchmarks/explain_recovery.py [--budget 60s] [CASE…]
+
+The last column tells what other programs used of the machine: a case that they disturbed says little, and is to be run
+again, whatever it found.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -61,12 +65,13 @@ def recover(case: Case, budget: str, folder: Path) -> str:
     twins = f"{case.clean},{case.slow}"
     twin = fwtui(folder, "run", "--headless", "--workload", case.workload, "--lanes", twins, "--seconds", "20")
     found = explained["explanation"]
+    others = "; ".join(sorted({disturbed(explained), disturbed(twin)} - {""})) or "little"
     proven = [item for item in found["experiments"] if item["verdict"] == "proven"]
     pair = twin["comparison"]["pairs"][0]
     per_sample = (item for item in pair.get("alternatives") or () if item["code"] == "per-sample")
     measured = pair if pair["ratio"] is not None else next(per_sample, {})
     if not proven:
-        return f"| {case.name} | `{case.slow}` | nothing proven | | | | no |"
+        return f"| {case.name} | `{case.slow}` | nothing proven | | | | no | {others} |"
     top = proven[0]
     speedup, share = top["speedup"], top["share_of_gap"]
     ratio, interval = measured.get("ratio"), measured.get("ci95")
@@ -75,8 +80,17 @@ def recover(case: Case, budget: str, folder: Path) -> str:
     return (
         f"| {case.name} | `{case.slow}` against `{case.other}` ({case.workload}) | {top['cause']} | "
         f"{share['value']:.0%} {bounds(share['ci95'], '.0%')} | {speedup['value']:.2f}x {bounds(speedup['ci95'])} | "
-        f"{f'{ratio:.2f}x {bounds(interval)}' if ratio else 'n/a'} | {'yes' if right else 'no'} |"
+        f"{f'{ratio:.2f}x {bounds(interval)}' if ratio else 'n/a'} | {'yes' if right else 'no'} | {others} |"
     )
+
+
+def disturbed(report: dict[str, Any]) -> str:
+    """What a report says of other programs."""
+    words = [str((report["explanation"] or {}).get("problem") or "")]
+    words += [str(item["reason"]) for item in (report["explanation"] or {}).get("experiments", ()) if item["turns"]]
+    words += [str(pair["reason"]) for pair in report["comparison"]["pairs"]]
+    found = re.search(r"other programs used [^;]*", "; ".join(words))
+    return found[0].removeprefix("other programs used ").removesuffix(" meanwhile") if found else ""
 
 
 def overlap(one: list[float], other: list[float]) -> bool:
@@ -94,8 +108,10 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(case.name for case in CASES))
     parser.add_argument("--budget", default="60s")
     arguments = parser.parse_args()
-    print("| put in | lanes | found on top | share of the gap | proven speed-up | clean twin | recovered |")
-    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    print(
+        "| put in | lanes | found on top | share of the gap | proven speed-up | clean twin | recovered | other programs |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for case in CASES:
         if arguments.cases and case.name not in arguments.cases:
             continue
