@@ -115,8 +115,9 @@ def memory_growth(facts: LaneFacts) -> Finding | None:
 
 
 def _users_callback(stack: Stack) -> bool:
-    """Whether Keras called the user's code: below the line that called `fit` stands another one of the user's."""
-    return len(stack.users) > 1 and stack.stands_in("keras/src/callbacks")
+    """Whether Keras called the user's code: the user's innermost line stands below Keras's callbacks."""
+    above = stack.frames[len(stack.below) + 1 :]
+    return stack.location is not None and any("keras/src/callbacks" in file for file, _, _ in above)
 
 
 def sync(facts: LaneFacts) -> Finding | None:
