@@ -129,7 +129,7 @@ def _look_at(optimizer: Any, place: str) -> None:
     implementation = "fused" if group.get("fused") else "foreach" if group.get("foreach") else "loop"
     if implementation == "loop" and group.get("foreach") is None and parameters and parameters[0].is_cuda:
         implementation = "foreach"  # its default on CUDA
-    kernels = [p for p in parameters if p.dim() == 4 and p.shape[-1] > 1]
+    kernels = [p for p in parameters if p.dim() == 4 and p.shape[-1] > 1 and p.shape[1] > 1]  # others lie either way
     last = bool(kernels) and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
     agent.facts(
         {

@@ -10,7 +10,7 @@ torch.manual_seed(0)
 dtype = torch.float64 if WHAT == "double" else torch.float32
 batch = 64 if WHAT == "small-batch" else 128
 if WHAT.startswith(("nchw", "nhwc")):
-    blocks = []
+    blocks = [] if WHAT.endswith("-norm") else [nn.Conv2d(32, 32, 3, padding=1), nn.ReLU()]
     for _ in range(2):
         if WHAT.endswith("-norm"):
             blocks += [nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)]
