@@ -469,3 +469,31 @@ async def test_the_mouse_focuses_maximises_zooms_and_opens_findings(tmp_path):
         await settled(pilot)
         assert type(app.screen).__name__ == "LaneScreen"
         assert "2 keras" in text_of(app)
+
+
+def _shape(line):
+    """A line without figures, curves and findings, which are others' to change."""
+    if "→" in line or re.search(r"\b[A-Z!≠] [a-z]+-[a-z-]+", line):
+        return "(finding)"
+    return "".join("0" if letter.isdigit() else " " if "⠀" <= letter <= "⣿" else letter for letter in line).rstrip()
+
+
+async def test_a_lanes_stack_is_shown_on_request_and_a_refusal_in_words(tmp_path, monkeypatch):
+    frames = [["/v/site-packages/torch/nn/linear.py", 12, "forward"], ["train.py", 7, "main"]]
+    row = {
+        "rank": 0,
+        "location": "train.py:7",
+        "function": "main",
+        "framework": "/v/site-packages/torch/nn/linear.py:12",
+    }
+    answers = [{"ok": True, "stacks": [{**row, "frames": frames}]}, {"ok": False, "error": "py-spy is not installed"}]
+    monkeypatch.setattr(app_module, "send", lambda folder, request: answers.pop(0))
+    app = app_over("stalls", tmp_path)
+    async with app.run_test(size=(120, 35)) as pilot:
+        await settled(pilot)
+        await pilot.press("k")
+        await settled(pilot)
+        assert "at train.py:7 in main, inside torch/nn/linear.py:12" in text_of(app)
+        await pilot.press("escape", "k")
+        await settled(pilot)
+        assert "py-spy is not installed" in [each.message for each in app._notifications]
