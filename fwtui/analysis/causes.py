@@ -50,8 +50,9 @@ CAUSES = (
     ),
     Cause(
         "no-prefetch", "D", "batches are made only when they are asked for, though they could be made meanwhile",
-        {"share": 0.15, "most": 0.5},
-        "below half of the step, making batches beside the training hides the wait whole",
+        {"share": 0.15, "most": 0.5, "worker_ms": 1.0},
+        "below half of the step, making batches beside the training hides the wait whole; in PyTorch a worker hands a "
+        "batch over in 0.3-1 ms, so that a shorter wait is not worth one",
         {
             "torch": "load ahead: DataLoader(num_workers=1, prefetch_factor=2, persistent_workers=True)",
             "keras": "load ahead: end the pipeline with Dataset.prefetch(tf.data.AUTOTUNE)",

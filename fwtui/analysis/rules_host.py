@@ -65,11 +65,18 @@ def _between(facts: LaneFacts) -> tuple[float, Lines]:
     own = callbacks.where(lambda stack: not keras or _users_callback(stack))
     share = facts.share("callbacks") * (own.share_of(whole) if len(whole) >= 3 else 0.0 if keras else 1.0)
     late = after_update(facts.lines, facts.guest.get("update_chain")).where(lambda stack: not saves(stack))
+    if facts.framework == "jax":
+        late = late.where(lambda stack: not _may_wait(stack))
     for phase in ("forward", "unexplained"):
         part, of_phase = late.of(phase), facts.lines.of(phase)
         if len(part) >= 3:
             share += facts.share(phase) * part.share_of(of_phase)
     return share, Lines([*own.stacks, *late.stacks])
+
+
+def _may_wait(stack: Stack) -> bool:
+    """Whether the loop itself, or JAX called by it, stands there: `block_until_ready` waits for the step's results."""
+    return stack.stands_in("jax/_src") or (not stack.below and len(stack.users) == 1)
 
 
 def _bytes_a_step(facts: LaneFacts) -> float | None:

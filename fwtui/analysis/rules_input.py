@@ -40,7 +40,8 @@ def data_wait(facts: LaneFacts) -> Finding | None:
     if per_sample is not None and share >= limit("per-sample-transform", "share"):
         evidence += f"; {per_sample[1]:.0%} of it in Python code called for each sample"
         return finding("per-sample-transform", facts, share, evidence, per_sample[0])
-    if _prefetches(facts) is False and limit("no-prefetch", "share") <= share < limit("no-prefetch", "most"):
+    worth = not facts.guest.get("loader") or ms >= limit("no-prefetch", "worker_ms")
+    if _prefetches(facts) is False and worth and limit("no-prefetch", "share") <= share < limit("no-prefetch", "most"):
         return finding("no-prefetch", facts, share, f"{evidence}; nothing is loaded ahead", _set_up_at(facts))
     if share >= limit("input-bound", "share"):
         ahead = {True: "; though it loads ahead", False: "; nothing is loaded ahead", None: ""}[_prefetches(facts)]
