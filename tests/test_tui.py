@@ -471,13 +471,6 @@ async def test_the_mouse_focuses_maximises_zooms_and_opens_findings(tmp_path):
         assert "2 keras" in text_of(app)
 
 
-def _shape(line):
-    """A line without figures, curves and findings, which are others' to change."""
-    if "→" in line or re.search(r"\b[A-Z!≠] [a-z]+-[a-z-]+", line):
-        return "(finding)"
-    return "".join("0" if letter.isdigit() else " " if "⠀" <= letter <= "⣿" else letter for letter in line).rstrip()
-
-
 async def test_a_lanes_stack_is_shown_on_request_and_a_refusal_in_words(tmp_path, monkeypatch):
     frames = [["/v/site-packages/torch/nn/linear.py", 12, "forward"], ["train.py", 7, "main"]]
     row = {
