@@ -140,14 +140,30 @@ def others_since(session: Session, since: int, at_ns: int) -> str | None:
 
 def others_cores(session: Session, since: int, at_ns: int) -> float | None:
     """Cores that other programs used between two moments; None when unknown."""
-    samples = session.samples
-    host = samples.reduce(SOURCE_HOST, "cpu_cores", at_ns, "mean", since)
-    own = [
-        samples.reduce(source_of_lane(index), "cpu_cores", at_ns, "mean", since) for index in range(len(session.logs))
-    ]
-    if host is None or any(value is None for value in own):
+    known = _others_by_sample(session, at_ns)
+    if known is None:
         return None
-    return host - sum(value or 0.0 for value in own)
+    times, _, others = known
+    others = others[np.searchsorted(times, since) :]
+    return float(others.mean()) if len(others) else None
+
+
+def _others_by_sample(session: Session, at_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """(times, cores that the host used, cores that were not the lanes'), sample by sample; None of fewer than two."""
+    times, used = session.samples.of(SOURCE_HOST, "cpu_cores", at_ns)
+    known = ~np.isnan(used)
+    times, used = times[known], used[known]
+    if len(times) < 2:
+        return None
+    own = np.zeros(len(times))
+    for index in range(len(session.logs)):
+        moments, values = session.samples.of(source_of_lane(index), "cpu_cores", at_ns)
+        seen = ~np.isnan(values)
+        if seen.any():
+            own += np.interp(times, moments[seen], values[seen], left=0.0, right=0.0)
+        elif len(session.logs[index].folder.steps):
+            return None  # it trained, and what it used is not known
+    return times, used, used - own
 
 
 SPARE_CORES = 0.5
@@ -156,20 +172,11 @@ SPARE_CORES = 0.5
 
 def rivals(session: Session, at_ns: int) -> Rivals | None:
     """What other programs took from the lanes up to a moment, sample by sample; None when that is not known."""
-    samples, cores = session.samples, (session.manifest.get("host") or {}).get("cores")
-    times, used = samples.of(SOURCE_HOST, "cpu_cores", at_ns)
-    known = ~np.isnan(used)
-    times, used = times[known], used[known]
-    if not cores or len(times) < 2:
+    known, cores = _others_by_sample(session, at_ns), (session.manifest.get("host") or {}).get("cores")
+    if known is None or not cores:
         return None
-    own = np.zeros(len(times))
-    for index in range(len(session.logs)):
-        moments, values = samples.of(source_of_lane(index), "cpu_cores", at_ns)
-        seen = ~np.isnan(values)
-        if seen.any():
-            own += np.interp(times, moments[seen], values[seen], left=0.0, right=0.0)
-    crowded = cores - used < SPARE_CORES
-    return Rivals(times, np.where(crowded, np.maximum(0.0, used - own), 0.0))
+    times, used, others = known
+    return Rivals(times, np.where(cores - used < SPARE_CORES, np.maximum(0.0, others), 0.0))
 
 
 def ranked_lanes(session: Session, statistics: list[LaneStatistics], at_ns: int) -> tuple[tuple[int, ...], Ranked]:
