@@ -232,6 +232,8 @@ def condition_lines(frame: Frame) -> list[str]:
         parity = comparison.parity
         difference = show(parity.max_abs_loss_difference, "number")
         within = "" if parity.agrees is None else f", {'as' if parity.agrees else 'more than'} rounding explains"
+        if parity.agrees is not None and parity.tolerance is not None:
+            within += f" (up to {parity.tolerance:g} of a loss)"
         lines.append(f"losses differ by at most {difference} over {parity.checked_steps:,} checked steps{within}")
     return lines
 
