@@ -311,7 +311,7 @@ def test_changes_of_one_setting_are_not_combined() -> None:
 
 
 def test_what_only_the_faster_lane_has_is_taken_from_it() -> None:
-    found = plan.candidates(lane("keras"), lane("torch:compile", compiled=True), (), SETTING)
+    found = plan.candidates(lane("keras", compiled=True), lane("torch:compile", compiled=True), (), SETTING)
     taken = next(item for item in found if item.factor.name == "compiled-on-one-side")
     assert (taken.lane.spec, taken.changed.spec) == ("torch:compile", "torch")
     among_torch = plan.candidates(lane("torch"), lane("torch:compile", compiled=True), (), SETTING)

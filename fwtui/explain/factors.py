@@ -191,17 +191,16 @@ FACTORS: tuple[Factor, ...] = (
     Factor(
         "compiled-on-one-side",
         "compiled-on-one-side",
-        "compiled code, which only the faster lane has",
+        "the code that torch.compile generates, for the faster lane only",
         "compile this lane too, or neither",
         drops=("compile",),
         fix=False,
         side="faster",
-        needs=("not compiled",),
     ),
     Factor(
         "xla-on-one-side",
         "compiled-on-one-side",
-        "kernels fused by XLA, which only the faster lane has",
+        "kernels fused by XLA, in the faster lane only",
         "compile this lane too, or neither",
         frameworks=("keras", "tensorflow"),
         drops=("jit",),
@@ -211,7 +210,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor(
         "executions-on-one-side",
         "per-execution-overhead",
-        "several updates in one call, which only the faster lane has",
+        "several updates in one call, in the faster lane only",
         "compare with steps_per_execution=1",
         frameworks=("keras",),
         drops=("steps_per_execution",),
@@ -221,7 +220,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor(
         "graph-on-one-side",
         "compiled-on-one-side",
-        "running a graph, which only the faster lane does",
+        "running a graph, in the faster lane only",
         TORCH_COMPILE,
         frameworks=("keras", "tensorflow"),
         sets={"eager": True},
@@ -234,7 +233,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor(
         "no-logs",
         "sync-every-step",
-        "converting the losses and metrics of every step for `fit`'s callbacks",
+        "converting every step's losses and metrics to Python numbers",
         "compile(steps_per_execution=32): losses are converted once in so many steps",
         frameworks=("keras",),
         hook="no_logs",

@@ -85,19 +85,33 @@ def _no_callbacks(text: str, value: str) -> Arm:
 
 
 def _no_logs(text: str, value: str) -> Arm:
-    """`fit` without converting the losses and metrics of every batch to Python numbers for its callbacks."""
+    """`fit` without converting the losses and metrics of every batch to Python numbers: callbacks get tensors."""
 
     def arm(module: Any) -> None:
+        utils: Any = getattr(module, "python_utils", None)
+        if not hasattr(utils, "pythonify_logs"):
+            return
+
         def wrapper(original: Any) -> Any:
             def on_train_batch_end(self: Any, batch: Any, logs: Any = None) -> Any:
-                _tell(text)
-                return original(self, batch, None)
+                kept = utils.pythonify_logs
+                utils.pythonify_logs = _as_they_are
+                try:
+                    _tell(text)
+                    return original(self, batch, logs)
+                finally:
+                    utils.pythonify_logs = kept
 
             return on_train_batch_end
 
-        agent.patch(module.CallbackList, "on_train_batch_end", wrapper)
+        inner = "_on_train_batch_end"  # where Keras converts, in the training's thread or in one of its own
+        agent.patch(module.CallbackList, inner if hasattr(module.CallbackList, inner) else inner[1:], wrapper)
 
     return arm
+
+
+def _as_they_are(logs: Any) -> Any:
+    return logs or {}
 
 
 def _optimizer(text: str, value: str) -> Arm:
