@@ -481,12 +481,13 @@ async def test_a_lanes_stack_is_shown_on_request_and_a_refusal_in_words(tmp_path
     }
     answers = [{"ok": True, "stacks": [{**row, "frames": frames}]}, {"ok": False, "error": "py-spy is not installed"}]
     monkeypatch.setattr(app_module, "send", lambda folder, request: answers.pop(0))
-    app = app_over("stalls", tmp_path)
+    app = app_over("stalls", tmp_path, cut_s=12)
     async with app.run_test(size=(120, 35)) as pilot:
         await settled(pilot)
         await pilot.press("k")
+        await app.workers.wait_for_complete()
         await settled(pilot)
         assert "at train.py:7 in main, inside torch/nn/linear.py:12" in text_of(app)
         await pilot.press("escape", "k")
-        await settled(pilot)
+        await app.workers.wait_for_complete()
         assert "py-spy is not installed" in [each.message for each in app._notifications]
