@@ -65,8 +65,10 @@ class Engine:
     ) -> None:
         self._folder, self._setting, self._launch, self._show = folder, setting, launch, show
         self._budget_s, self._began = budget_s, time.monotonic() - spent_s
-        self._start_s, self._saved = START_GUESS_S, 0.0
+        self._saved = 0.0
         self.slower, self.faster, findings, self.result = self._open()
+        starts = [float(lane.facts["startup_s"]) for lane in (self.slower, self.faster) if lane.facts.get("startup_s")]
+        self._start_s = sum(starts) / len(starts) if starts else START_GUESS_S
         self._findings = findings
         reference = self.result.baseline
         lane = self.slower if self.slower.name == reference else self.faster

@@ -45,7 +45,9 @@ def open_pair(session: Session, budget_s: float) -> tuple[Subject, Subject, Sequ
     slow, fast = (other, 0) if slower else (0, other)
     lanes = {
         index: subject(
-            entries[index], frame.lanes[index].framework, {**looks[index].facts, "batch_size": looks[index].samples}
+            entries[index],
+            frame.lanes[index].framework,
+            {**looks[index].facts, "batch_size": looks[index].samples, "startup_s": looks[index].startup_s},
         )
         for index in (slow, fast)
     }
