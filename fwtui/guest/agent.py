@@ -1,6 +1,6 @@
 """The guest's heart: lists that hooks append to, and what writes them down ten times a second.
 
-On the hot path a hook does one thing: `log(perf_counter_ns() << CODE_BITS | code)`, or, where steps are long,
+On the hot path a hook does one thing: `log(perf_counter_ns() << CODE_BITS | code)`, or, where it is rare,
 `append(perf_counter_ns())` to the list of its event. Everything else (files, notes, facts) happens when that is written
 down: at the end of a step that finds it due, for a thread that wakes takes the interpreter's lock from the trainer and
 costs it ten times the work; or by the drain thread, when no step does. An error of ours never reaches the program.
@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from bisect import bisect_right
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
 from fwtui.recording.event_log import SLOT_GATE, AppendLogWriter, EventLogWriter
 from fwtui.recording.run_folder import EVENTS as EVENTS_FILE
@@ -43,7 +43,7 @@ QUIET_NS = 1_000_000_000
 lists: Dict[int, List[int]] = {event.code: [] for event in EVENTS}
 """Times by event code; the drain thread empties them."""
 words: List[int] = []
-"""Events as they stand in the log: the cheapest to write down, so the shortest steps use it."""
+"""Events as they stand in the log: the cheapest to write down, so whatever comes in each step uses it."""
 log = words.append
 counters: Dict[str, List[int]] = {}
 """Counts, kept by their hooks, of events that go to `words`."""
@@ -51,6 +51,8 @@ due = [0]
 """When the lists shall be written down next: a hook at a step's end that is later than this calls `drain`."""
 fitting = [False]
 """Whether Keras's own training loop runs the steps: it stands at the gate and tells the loss itself."""
+_broken: Set[Tuple[str, Callable[[Any], None]]] = set()
+"""What failed in `arm`."""
 undo: List[Callable[[], None]] = []
 """Takes every hook out again."""
 header: Any = [0] * 16
@@ -223,7 +225,7 @@ def note_now(kind: str, **values: Any) -> None:
     with _lock:
         try:
             _write_notes()
-        except OSError as error:
+        except Exception as error:  # the outermost guard, as in `_drain`
             _give_up(error)
 
 
@@ -277,11 +279,15 @@ def patch(owner: Any, name: str, make: Callable[[Any], Any]) -> Callable[[], Non
 
 
 def arm(name: str, hooks: Callable[[Any], None], module: Any) -> None:
-    """Run one framework's hooking; its failure is noted and leaves the program as it was."""
+    """Run one framework's hooking, or what a hook does beside logging; its failure is noted, leaves the program as it
+    was, and is its end: it is not called again."""
+    if (name, hooks) in _broken:
+        return
     before = len(undo)
     try:
         hooks(module)
     except Exception as error:  # the outermost guard: whatever a strange version does, the program goes on
+        _broken.add((name, hooks))
         for restore in reversed(undo[before:]):
             with contextlib.suppress(Exception):
                 restore()
@@ -311,8 +317,9 @@ def _drain_for_ever() -> None:
             with _lock:
                 if not _drain(now_ns - HOLD_BACK_NS):
                     return
-        from fwtui.guest import thread_stacks  # after the first events are on disk
+        from fwtui.guest import stack_signals, thread_stacks  # after the first events are on disk
 
+        stack_signals.answer()
         thread_stacks.look()
 
 
@@ -343,7 +350,7 @@ def _drain(until_ns: int) -> bool:
             lists[EVENT["guest_flush"]].append(until_ns + HOLD_BACK_NS)
         _write_notes()
         _write_facts()
-    except OSError as error:
+    except Exception as error:  # the outermost guard: a full disk, or what no file can hold
         _give_up(error)
         return False
     return True
@@ -353,7 +360,7 @@ def _write_notes() -> None:
     if not _notes or _rank_dir is None:
         return
     number = len(_notes)
-    text = "".join(json.dumps(row, default=str) + "\n" for row in _notes[:number])
+    text = "".join(json.dumps(row, default=str, skipkeys=True) + "\n" for row in _notes[:number])
     del _notes[:number]
     descriptor = os.open(os.path.join(_rank_dir, NOTES), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -368,11 +375,11 @@ def _write_facts() -> None:
         from pathlib import Path
 
         _facts_changed = False
-        write_json(Path(_rank_dir) / FACTS, _facts)
+        write_json(Path(_rank_dir) / FACTS, json.loads(json.dumps(_facts, default=str, skipkeys=True)))
 
 
-def _give_up(error: OSError) -> None:
-    """The disk is full: say so in the header, take the hooks out, and let the program go on."""
+def _give_up(error: Exception) -> None:
+    """Nothing more can be written: say so in the header, take the hooks out, and let the program go on."""
     if _writer is not None:
         _writer.give_up()
     _report("recording stopped", error)

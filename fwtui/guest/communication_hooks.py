@@ -38,12 +38,12 @@ def _wait(original: Any) -> Any:
         finally:
             end(_now())
             if not _learnt[0]:
-                _learn()
+                agent.arm("torch ranks", _learn, None)
 
     return wait
 
 
-def _learn() -> None:
+def _learn(_: Any) -> None:
     """Learn how many ranks there really are: a launcher's variables may stand in the environment of a lone program."""
     _learnt[0] = True
     distributed: Any = sys.modules["torch.distributed"]
@@ -98,7 +98,7 @@ def _computed() -> None:
     agent.recorder("communication_begin")(_now())
     _engine().queue_callback(_reduced)
     if not _learnt[0]:
-        _learn()
+        agent.arm("torch ranks", _learn, None)
 
 
 def _reduced() -> None:

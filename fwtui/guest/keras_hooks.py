@@ -11,9 +11,11 @@ import time
 from typing import Any, Dict
 
 from fwtui.guest import agent, keras_facts, parity_facts, trainer, turn_gate
+from fwtui.recording.vocabulary import CODE_BITS
 
 LOSS_EVERY_NS = 200_000_000
-_now = time.perf_counter_ns
+_now, _log = time.perf_counter_ns, agent.log
+_ended = agent.counters.setdefault("batch_end_exit", [0])
 _state: Dict[str, Any] = {"evaluating": 0, "learnt": False, "begin": 0, "updates": 1, "batch_size": None, "loss_ns": 0}
 
 
@@ -35,7 +37,7 @@ def arm_callbacks(module: Any) -> None:
 
 
 def _batch_begin(original: Any) -> Any:
-    enter, leave = agent.span("batch_begin_enter", "batch_begin_exit")
+    enter, leave = agent.code("batch_begin_enter"), agent.code("batch_begin_exit")
     gate, ident = turn_gate.check, threading.get_ident
 
     def on_train_batch_begin(self: Any, batch: Any, logs: Any = None) -> Any:
@@ -43,31 +45,35 @@ def _batch_begin(original: Any) -> Any:
             return original(self, batch, logs)
         gate()
         _state["begin"] = batch
-        enter(_now())
+        _log(_now() << CODE_BITS | enter)
         result = original(self, batch, logs)
-        leave(_now())
+        _log(_now() << CODE_BITS | leave)
         return result
 
     return on_train_batch_begin
 
 
 def _batch_end(original: Any) -> Any:
-    enter, leave = agent.span("batch_end_enter", "batch_end_exit")
-    more, ident = agent.recorder("more_updates"), threading.get_ident
+    enter, leave, more = map(agent.code, ("batch_end_enter", "batch_end_exit", "more_updates"))
+    ident = threading.get_ident
 
     def on_train_batch_end(self: Any, batch: Any, logs: Any = None) -> Any:
         if ident() != trainer.thread and trainer.decided:
             return original(self, batch, logs)
         entered = _now()
-        enter(entered)
-        extra = batch - _state["begin"]
+        _log(entered << CODE_BITS | enter)
+        try:
+            extra = int(batch - _state["begin"])
+        except (TypeError, ValueError):  # somebody's own loop, with batches that are no numbers
+            extra = 0
         for _ in range(extra):
-            more(entered)
+            _log(entered << CODE_BITS | more)
         if extra >= _state["updates"]:
             agent.arm("keras samples", _note_samples, extra + 1)
         result = original(self, batch, logs)
         left = _now()
-        leave(left)
+        _log(left << CODE_BITS | leave)
+        _ended[0] += 1
         if left > agent.due[0]:
             agent.drain(left)
         if not _state["learnt"]:
@@ -97,15 +103,20 @@ def arm_batches(module: Any) -> None:
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
             original(self, *args, **kwargs)
             if not agent.fitting[0]:
-                adapter = getattr(self, "data_adapter", None) or getattr(self, "_adapter", None)
-                size = getattr(adapter, "batch_size", None)
-                size = size() if callable(size) else size
-                _state["batch_size"] = size if isinstance(size, int) else None
-                agent.arm("keras data", parity_facts.of_adapter, getattr(self, "data_adapter", None))
+                agent.arm("keras data", _learn_data, self)
 
         return __init__
 
     agent.patch(getattr(module, "EpochIterator", None) or module.DataHandler, "__init__", make)
+
+
+def _learn_data(iterator: Any) -> None:
+    _state["batch_size"] = None
+    adapter = getattr(iterator, "data_adapter", None) or getattr(iterator, "_adapter", None)
+    size = getattr(adapter, "batch_size", None)
+    size = size() if callable(size) else size
+    _state["batch_size"] = size if isinstance(size, int) else None
+    parity_facts.of_adapter(getattr(iterator, "data_adapter", None))
 
 
 def arm_datasets(module: Any) -> None:
@@ -138,7 +149,8 @@ def _around(original: Any, before: Any, after: Any) -> Any:
             first(now)
         begin(now)
         if after == "epoch_begin":
-            agent.note("epoch", value=(args[0] if args else kwargs.get("epoch", 0)) + 1)
+            epoch = args[0] if args else kwargs.get("epoch", 0)
+            agent.note("epoch", value=epoch + 1 if isinstance(epoch, int) else epoch)
         elif before == "train_begin":
             _state.update(evaluating=0, updates=1)
             trainer.here()
@@ -188,7 +200,7 @@ def arm_trainer_logs(module: Any) -> None:
 
 
 def _to_numbers(original: Any) -> Any:
-    begin, end = agent.span("sync_begin", "sync_end")
+    begin, end = agent.code("sync_begin"), agent.code("sync_end")
     ident, inside = threading.get_ident, [False]
 
     def pythonify_logs(*given: Any) -> Any:
@@ -196,11 +208,11 @@ def _to_numbers(original: Any) -> Any:
             return original(*given)
         started = _now()
         inside[0] = True
-        begin(started)
+        _log(started << CODE_BITS | begin)
         try:
             result = original(*given)
         finally:
-            end(_now())
+            _log(_now() << CODE_BITS | end)
             inside[0] = False
         if not _state["evaluating"] and started - _state["loss_ns"] > LOSS_EVERY_NS:
             _note_loss(result, started, agent.count("batch_end_exit") + 1)
@@ -255,8 +267,9 @@ def arm_trainer(module: Any) -> None:
 
 
 def _train_on_batch(original: Any) -> Any:
-    enter, begin = agent.span("batch_begin_enter", "batch_begin_exit")
-    end, leave = agent.span("batch_end_enter", "batch_end_exit")
+    enter, begin, end, leave = map(
+        agent.code, ("batch_begin_enter", "batch_begin_exit", "batch_end_enter", "batch_end_exit")
+    )
     ident = threading.get_ident
 
     def train_on_batch(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -266,16 +279,17 @@ def _train_on_batch(original: Any) -> Any:
         turn_gate.check()
         agent.fitting[0] = True
         now = _now()
-        enter(now)
-        begin(now)
+        _log(now << CODE_BITS | enter)
+        _log(now << CODE_BITS | begin)
         result = None
         try:
             result = original(self, x, *args, **kwargs)
             return result
         finally:
             now = _now()
-            end(now)
-            leave(now)
+            _log(now << CODE_BITS | end)
+            _log(now << CODE_BITS | leave)
+            _ended[0] += 1
             agent.fitting[0] = False
             if now - _state["loss_ns"] > LOSS_EVERY_NS:
                 _note_loss(result, now, agent.count("batch_end_exit"))

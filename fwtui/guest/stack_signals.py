@@ -1,10 +1,10 @@
 """The stack of the thread that trains, written down when the recorder asks by a signal; none needs a right.
 
 The first signal runs a handler in the main thread between two bytecodes, where the frames of all threads are whole.
-The second, `faulthandler`'s, dumps the thread that it reaches at any moment, also while native code or a lock holds it
-for long; but it may crash where bytecode runs (CPython 3.11 pushes frames that it can meet half made), so the recorder
-sends it only to a thread that did not answer the first. Both are ignored where their handler is not (before it, after
-Python's end), so that they can never end the program.
+The second, `faulthandler`'s, dumps the thread that it reaches at any moment, also while native code holds the
+interpreter's lock; but it may crash where bytecode runs (CPython 3.11 pushes frames that it can meet half made), so the
+recorder sends it only when neither the main thread answered the first nor the guest's own thread (`answer`) could look.
+Both are ignored where their handler is not (before it, after Python's end), so that they can never end the program.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from typing import Any
 
 from fwtui.guest import agent
-from fwtui.recording.event_log import SLOT_DUMP_SIGNAL, SLOT_STACK_SIGNAL
+from fwtui.recording.event_log import SLOT_DUMP_SIGNAL, SLOT_STACK_SIGNAL, SLOT_STACK_WANTED
 from fwtui.recording.run_folder import STACK_DUMP
 
 DEEPEST = 100
@@ -51,6 +51,17 @@ def answer_for(thread: int) -> None:
     ask = agent.header[SLOT_STACK_SIGNAL]
     if ask:
         signal.siginterrupt(ask, bool(_other_thread))
+
+
+def answer() -> None:
+    """In the guest's own thread: write the stack down when the recorder wants it.
+
+    The interpreter's lock, which this thread holds, keeps the other's frames whole and still.
+    """
+    if agent.header[SLOT_STACK_WANTED]:
+        agent.header[SLOT_STACK_WANTED] = 0
+        if _file is not None:
+            _write(0, sys._current_frames().get(agent.main_thread))
 
 
 def _write(number: int, frame: Any) -> None:

@@ -8,9 +8,11 @@ import time
 from typing import Any, Dict, Set
 
 from fwtui.guest import agent, parity_facts, trainer, turn_gate
+from fwtui.recording.vocabulary import CODE_BITS
 
 LOSS_EVERY_NS = 200_000_000
-_now = time.perf_counter_ns
+_now, _log = time.perf_counter_ns, agent.log
+_trained = agent.counters.setdefault("train_call_end", [0])
 _calling: Dict[int, Any] = {}
 """The function called at depth 0, by thread."""
 _trainers: Set[int] = set()
@@ -62,8 +64,9 @@ def arm_functions(module: Any) -> None:
 
 
 def _call(original: Any) -> Any:
-    begin, end = agent.span("call_begin", "call_end")
-    train_begin, train_end = agent.span("train_call_begin", "train_call_end")
+    begin, end, train_begin, train_end = map(
+        agent.code, ("call_begin", "call_end", "train_call_begin", "train_call_end")
+    )
     compile_begin, compile_end = agent.span("compile_begin", "compile_end")
     ident, gate = threading.get_ident, turn_gate.check
     called: Set[int] = set()
@@ -77,7 +80,7 @@ def _call(original: Any) -> Any:
             gate()
         _calling[me] = self
         first = id(self) not in called
-        (train_begin if trains else begin)(_now())
+        _log(_now() << CODE_BITS | (train_begin if trains else begin))
         if first:  # it traces, optimizes its graph and, with XLA, compiles: all but one run of it happens once
             called.add(id(self))
             compile_begin(_now())
@@ -89,7 +92,9 @@ def _call(original: Any) -> Any:
                 compile_end(_now())
             trains = id(self) in _trainers
             ended = _now()
-            (train_end if trains else end)(ended)
+            _log(ended << CODE_BITS | (train_end if trains else end))
+            if trains:
+                _trained[0] += 1
             if ended > agent.due[0]:
                 agent.drain(ended)
         if trains and ended - _state["loss"] > LOSS_EVERY_NS:
@@ -207,8 +212,8 @@ def _look_for_update(graph: Any) -> None:
 
 def arm_iterator(module: Any) -> None:
     """Time the wait for the next element of a dataset, where Python iterates it."""
-    begin, end = agent.span("data_begin", "data_end")
-    stop, gate, ident = agent.recorder("data_stop"), turn_gate.check, threading.get_ident
+    begin, end, stop = map(agent.code, ("data_begin", "data_end", "data_stop"))
+    gate, ident = turn_gate.check, threading.get_ident
 
     def make(original: Any) -> Any:
         def _next_internal(self: Any) -> Any:
@@ -218,13 +223,13 @@ def arm_iterator(module: Any) -> None:
             if not agent.fitting[0]:
                 gate()
             _state["iterator"] = True
-            begin(_now())
+            _log(_now() << CODE_BITS | begin)
             try:
                 element = original(self)
             except BaseException:
-                stop(_now())
+                _log(_now() << CODE_BITS | stop)
                 raise
-            end(_now())
+            _log(_now() << CODE_BITS | end)
             if not _state["sized"]:
                 _state["sized"] = True
                 agent.arm("tensorflow batch", agent.learn_batch, element)

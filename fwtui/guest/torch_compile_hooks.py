@@ -106,24 +106,24 @@ def _watch(compiled: Any) -> Any:
         me = ident()
         if me in _inside or (me != trainer.thread and trainer.decided) or not agent.active():
             return compiled(*args, **kwargs)
-        traced, seen, began = _traced[0], begun[0], _now()
+        traced, seen = _traced[0], begun[0]
         _inside.add(me)
         if trains[0]:
-            _log(began << CODE_BITS | begin)
+            _log(_now() << CODE_BITS | begin)
         try:
             return compiled(*args, **kwargs)
         finally:
             _inside.discard(me)
-            _finish(traced, seen, began)
+            _finish(traced, seen)
 
-    def _finish(traced: int, seen: int, began: int) -> None:
+    def _finish(traced: int, seen: int) -> None:
         """Learn whether the call made an update of which no hook told, and if so tell it."""
         if begun[0] != seen:
             trains[0] = False
         elif _traced[0] != traced and not trains[0]:
             trains[0] = True
             trainer.here()
-            _log(began << CODE_BITS | begin)
+            _log(_now() << CODE_BITS | begin)  # not when it began: what came later may stand in the log already
             agent.facts({"step_is": "a compiled step", "compiled": True})
             agent.arm("torch facts", lambda _: _learn(), None)
         if trains[0]:

@@ -123,12 +123,12 @@ def _arm_backward(torch: Any) -> None:
 
 def _backward(original: Any) -> Any:
     begin, end = _code("backward_begin"), _code("backward_end")
-    due, several = [0], trainer.several
+    due, several, now = [0], trainer.several, _now
 
     def run_backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
         if compiling[0]:
             return original(tensors, *args, **kwargs)
-        started = _now()
+        started = now()
         if started > due[0]:
             trainer.here()
         if several[0] and trainer.elsewhere():
@@ -140,12 +140,12 @@ def _backward(original: Any) -> Any:
                 agent.arm("torch loss", parity_facts.of_torch_loss, tensors)
             due[0] = started + torch_loss.EVERY_NS
             agent.arm("torch loss", torch_loss.note, tensors)
-            started = _now()
+            started = now()
         _log(started << CODE_BITS | begin)
         try:
             return original(tensors, *args, **kwargs)
         finally:
-            _log(_now() << CODE_BITS | end)
+            _log(now() << CODE_BITS | end)
 
     return run_backward
 

@@ -44,7 +44,7 @@ def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
     from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
     compiling = torch.compiler.is_compiling if hasattr(torch, "compiler") else torch._utils.is_compiling
-    learnt, several = [False], trainer.several
+    learnt, several, log, now = [False], trainer.several, _log, _now
     agent.counters["optimizer_end"] = updates
 
     def before(optimizer: Any, args: Any, kwargs: Any) -> Any:
@@ -58,7 +58,7 @@ def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
         elif _parts[0]:
             _parts[0] = 0
         busy[0] = True
-        _log(_now() << CODE_BITS | _BEGIN)
+        log(now() << CODE_BITS | _BEGIN)
         if len(args) > 1 or kwargs:
             return _with_closure(args, kwargs)
         return None
@@ -72,8 +72,8 @@ def arm(torch: Any, on_first_step: Callable[[Any], None]) -> None:
         if id(optimizer) != _last[0]:
             _log(_now() << CODE_BITS | _PART)
             return
-        ended = _now()
-        _log(ended << CODE_BITS | _END)
+        ended = now()
+        log(ended << CODE_BITS | _END)
         updates[0] += 1
         if ended > _due[0]:
             agent.drain(ended)

@@ -1,8 +1,11 @@
 """Stacks of the lanes: of a stall while it lasts, of the steady steps now and then, and on request.
 
-A rank's guest registered a signal that writes the training thread's stack to a file. The recorder sends it and reads
-the file at its next look; to a thread that does not answer, since it waits or is in native code, it sends another.
-Steady steps are sampled densely at first, so that fifty steps are enough to tell where time goes, and rarely later on.
+A rank's guest registered a signal that writes the training thread's stack to a file, between two bytecodes. The
+recorder sends it and reads the file at its next look. Where no answer comes the thread waits or is in native code: then
+the guest's own thread is asked, which looks while it holds the interpreter's lock. When that one does not answer
+either, native code holds the lock, and only then `faulthandler`'s signal is sent, which may crash a thread that runs
+bytecode. Steady steps are sampled densely at first, so that fifty steps are enough to tell where time goes, and rarely
+later on.
 """
 
 from __future__ import annotations
@@ -44,8 +47,11 @@ BACK_OFF = 1.5
 LONGEST_PAUSE_NS = 10_000_000_000
 STACKS_A_STALL = 40
 ANSWER_LIMIT_S = 1.5
-INSIST_NS, INSIST_RUNNING_NS = 150_000_000, 1_000_000_000
-"""A thread that has not answered after so long, asleep or running, is not between two bytecodes: dump its stack."""
+WANT_NS = 150_000_000
+"""A main thread that has not answered after so long is not between two bytecodes: ask the guest's thread."""
+DUMP_NS = 2_000_000_000
+"""When neither has answered after so long, native code holds the interpreter's lock: dump the stack."""
+GIVE_UP_NS = 3_000_000_000
 MOST_ROWS = 20_000
 
 _STEP_ENDS = frozenset(EVENT[name] for name in ("optimizer_end", "train_call_end", "batch_end_exit", "step_end"))
@@ -73,7 +79,7 @@ class RankWatch:
         self._next_sample_s = 0.0
         self._stall = (0, 0, 0)  # since, taken, next look
         self._asked: tuple[int, str, str | None] | None = None  # when, why, state of the thread
-        self._insisted = False
+        self._wanted = self._dumped = False
         self._size = 0
 
     @property
@@ -136,7 +142,7 @@ class RankWatch:
         if not number or not _handles(self.pid, number):
             return False
         state = _state(self.pid, self._log.thread)
-        self._size, self._insisted = 0, False
+        self._size, self._wanted, self._dumped = 0, False, False
         self._asked = (time.perf_counter_ns(), why, state)
         try:
             os.truncate(self._dump, 0)  # a late answer to an earlier question
@@ -147,18 +153,19 @@ class RankWatch:
         return True
 
     def _insist(self, asked_ns: int) -> None:
-        """Dump the stack of a thread that does not answer because it runs no bytecode.
+        """Get the stack of a thread that does not answer because it runs no bytecode.
 
         The main thread answers for another that trains: while that one runs, nobody knows whether it runs bytecode.
         """
         late, thread = time.perf_counter_ns() - asked_ns, self._log.thread
-        patience_ns = INSIST_RUNNING_NS if thread == self.pid else 1 << 62
-        if self._insisted or late < INSIST_NS or (late < patience_ns and _state(self.pid, thread) == "R"):
-            return
-        number = self._log.dump_signal
-        self._insisted = True
-        if number and _handles(self.pid, number):
-            _signal_thread(self.pid, thread, number)
+        if not self._wanted and late > WANT_NS:
+            self._wanted = True
+            self._log.want_stack()
+        elif not self._dumped and late > DUMP_NS and (thread == self.pid or _state(self.pid, thread) != "R"):
+            self._dumped = True
+            number = self._log.dump_signal
+            if number and _handles(self.pid, number):
+                _signal_thread(self.pid, thread, number)
 
     def _collect(self) -> tuple[str, dict[str, Any]] | None:
         """The dump that was asked for, once it has stopped growing."""
@@ -171,7 +178,7 @@ class RankWatch:
                 self._size = size
                 if size == 0:
                     self._insist(asked_ns)
-                if time.perf_counter_ns() - asked_ns > 2_000_000_000:
+                if time.perf_counter_ns() - asked_ns > GIVE_UP_NS:
                     self._asked = None  # it is stopped, or stuck in the kernel
                 return None
             data = self._dump.read_bytes()

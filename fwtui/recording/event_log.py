@@ -16,6 +16,7 @@ Header (one page of native 64-bit slots):
                               slot 11 the signal that dumps the stack at any moment; 0: none does
                               slot 12 the kernel's number of the thread that trains; 0: the main one
                               slot 13 the core to begin the next turn on, plus one, by the recorder; 0: any
+                              slot 14 1 while the recorder wants the guest's thread to write the stack
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ SLOT_DEEP = 10
 SLOT_DUMP_SIGNAL = 11
 SLOT_THREAD = 12
 SLOT_CORE = 13
+SLOT_STACK_WANTED = 14
 _SLOTS_READ = 14
 AS_LONG_AS_THE_FILE = TRAILER = (1 << 64) - 1
 """In a log that is only appended to: the count, and the last word of one that ended cleanly."""
@@ -240,6 +242,18 @@ class EventLogReader:
     def dump_signal(self) -> int:
         """The signal that dumps the stack of the thread that it reaches at once, whatever it does; 0: none does."""
         return self._slots()[SLOT_DUMP_SIGNAL]
+
+    def want_stack(self) -> None:
+        """Ask the guest's own thread for the training thread's stack.
+
+        Raises:
+            OSError: the log cannot be written to.
+        """
+        fd = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            os.pwrite(fd, struct.pack("Q", 1), SLOT_STACK_WANTED * WORD_BYTES)
+        finally:
+            os.close(fd)
 
     @property
     def thread(self) -> int:
