@@ -44,7 +44,7 @@ CASES = (
     Case("eager on one side", "regression-mlp", "keras:eager", "keras", "keras", "graph"),
     Case("one thread", "mnist-cnn", "torch:threads=1", "torch", "torch", "all-threads"),
     Case("tiny batch", "mnist-mlp", "torch:batch_size=8", "torch", "torch", "usual-batch"),
-    Case("per-sample transform", "mnist-mlp", "torch:per_sample", "torch", "torch", "batched-transform"),
+    Case("per-sample transform", "mnist-mlp", "keras:per_sample", "keras", "keras", "batched-transform"),
     Case("slow callback, other framework", "mnist-mlp", "keras:callback_ms=3", "keras", "torch", "no-callback"),
 )
 
