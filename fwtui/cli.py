@@ -57,6 +57,7 @@ commands:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
+    _open_what_is_closed()
     _let_no_letter_fail()
     try:
         return _dispatch(list(sys.argv[1:] if argv is None else argv))
@@ -90,6 +91,13 @@ def _dispatch(argv: list[str]) -> int:
     code: int = command.main(parser.parse(argv[1:] if name == first else argv))
     sys.stdout.flush()
     return code
+
+
+def _open_what_is_closed() -> None:
+    """Where a standard stream was closed, read and write nothing: and no other file takes its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # the lowest free number, which is its own, is taken
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
 def _let_no_letter_fail() -> None:

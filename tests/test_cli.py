@@ -322,3 +322,12 @@ def in_tmux(here: Here, columns: int, lines: int, line: str, keys_after_s: float
         return int((here.path / "code").read_text()), screen
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("runs", 0), ("attach", 2), ("runs rm nothing", 2)])
+def test_a_closed_standard_stream_is_no_crash(tmp_path: Path, closed: str, words: str, code: int) -> None:
+    command = f"exec {sys.executable} -m fwtui {words} --run-dir {tmp_path} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stdout + done.stderr
