@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from fwtui.analysis import gap
 from fwtui.analysis.bootstrap import RESAMPLES, Blocks, Rivals, block_medians, middle, student_t
 from fwtui.analysis.results import Cause, Finding
 from fwtui.recording.run_folder import RunFolder
-from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
+from fwtui.recording.samples_log import SamplesLogWriter
+from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES, SOURCE_HOST, source_of_lane
+from fwtui.view.comparing import lanes_cores
 from fwtui.view.frame import Frame
+from fwtui.view.samples import Samples
 from fwtui.view.session import Session
 
 TURNS, STEPS = 30, 40
@@ -119,6 +123,25 @@ def test_turns_in_which_others_crowd_the_machine_are_left_out_while_enough_are_c
     for numbers in (blocks.a, blocks.b):
         assert list(numbers[: 5 * left_out]) == [-1] * 5 * left_out
         assert list(numbers[5 * left_out :]) == list(np.repeat(np.arange(16 - left_out), 5))
+
+
+def test_rows_that_tell_of_a_lane_s_memory_only_do_not_say_that_it_uses_no_core(tmp_path: Path) -> None:
+    folder = SimpleNamespace(samples_path=tmp_path / "samples.log")
+    log, at_ns = SamplesLogWriter(str(folder.samples_path)), [int(number * 150e6) for number in range(20)]
+    for now in at_ns:
+        log.append(now, SOURCE_HOST, {"cpu_cores": 2.0})
+        if 5 <= now // 150e6 < 15:
+            log.append(now + 1_000_000, source_of_lane(0), {"cpu_cores": 1.5})
+            for later in range(10, 150, 10):
+                log.append(now + later * 1_000_000, source_of_lane(0), {"rss_bytes": 1e8})
+    log.close()
+    samples = Samples(folder)
+    samples.poll()
+    times, _ = samples.of(SOURCE_HOST, "cpu_cores")
+    used = lanes_cores(SimpleNamespace(samples=samples, logs=[None]), times)
+    assert list(used[5:15]) == [1.5] * 10
+    assert not used[:4].any()
+    assert not used[17:].any()
 
 
 def test_lanes_that_ran_one_after_the_other_are_not_paired() -> None:

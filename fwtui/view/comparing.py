@@ -155,17 +155,32 @@ def _others_by_sample(session: Session, at_ns: int) -> tuple[np.ndarray, np.ndar
     times, used = times[known], used[known]
     if len(times) < 2:
         return None
-    own = np.zeros(len(times))
+    for index, log in enumerate(session.logs):
+        _, values = session.samples.of(source_of_lane(index), "cpu_cores", at_ns)
+        if len(log.folder.steps) and np.isnan(values).all():
+            return None  # it trained, and what it used is not known
+    return times, used, used - lanes_cores(session, times, at_ns)
+
+
+def lanes_cores(session: Session, times: np.ndarray, at_ns: float | None = None) -> np.ndarray:
+    """(times,) cores that all lanes used at some moments, by the samples up to another one.
+
+    A lane that starts or ends uses none a sample's length before or after; rows that tell of its memory only say
+    nothing of its cores.
+    """
+    used = np.zeros(len(times))
     for index in range(len(session.logs)):
         moments, values = session.samples.of(source_of_lane(index), "cpu_cores", at_ns)
         seen = ~np.isnan(values)
-        if seen.any():
-            own += np.interp(times, moments[seen], values[seen], left=0.0, right=0.0)
-        elif len(session.logs[index].folder.steps):
-            return None  # it trained, and what it used is not known
-    return times, used, used - own
+        moments, values = moments[seen], values[seen]
+        if len(moments):
+            there = (times > moments[0] - SAMPLE_NS) & (times < moments[-1] + SAMPLE_NS)
+            used += np.where(there, np.interp(times, moments, values), 0.0)
+    return used
 
 
+SAMPLE_NS = 2e8
+"""From one sample of the machine to the next, about."""
 SPARE_CORES = 0.5
 """While the machine has more than this to spare, what other programs use takes nothing from the lanes."""
 
