@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -22,6 +23,8 @@ import pytest
 from fwtui.recorder.endings import how_it_ended, last_words
 from fwtui.recorder.lane_process import Lane
 from fwtui.recorder.launch import start
+from fwtui.recorder.process_tree import TreeMeter
+from fwtui.recorder.sampler import Sampler
 from fwtui.recording import run_folder
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.event_log import EventLogError, EventLogReader
@@ -173,6 +176,28 @@ def test_the_samples_log_has_five_rows_a_second_of_each_source(make_run: MakeRun
     assert math.isnan(cores[0]), "a rate needs two samples"
     assert max(cores[1:]) > 0.2
     reader.close()
+
+
+def test_a_lane_that_never_steps_does_not_fill_the_samples_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fwtui.recorder.sampler.LOADING_S", 0.05)
+    folder, pid = SimpleNamespace(samples_path=tmp_path / "samples.log"), os.getpid()
+    lane: Any = SimpleNamespace(index=0, pid=pid, alive=True, ranks=SimpleNamespace(known=True, stepped=False))
+    sampler = Sampler(folder, [lane], print)  # type: ignore[arg-type]
+    sampler._meters[0] = TreeMeter(pid)
+    sampler._meters[0].sample(pid)
+
+    def rows_in(seconds: float) -> int:
+        before, until = folder.samples_path.stat().st_size, time.monotonic() + seconds
+        while time.monotonic() < until:
+            sampler._sample_memory()
+            time.sleep(0.002)
+        return int(folder.samples_path.stat().st_size) - before
+
+    assert rows_in(0.06) > 0
+    assert rows_in(0.05) == 0
+    lane.ranks.stepped = True  # its first steps are looked at all the same
+    assert rows_in(0.05) > 0
+    sampler._log.close()
 
 
 def test_stop_ends_the_whole_tree_also_what_left_its_group_or_ignores_sigterm(make_run: MakeRun) -> None:

@@ -59,9 +59,9 @@ class TreeMeter:
         return values
 
     def memory(self) -> float | None:
-        """Resident bytes of the tree as it was last found; None where the system does not tell at once."""
-        pages = [(_read(f"/proc/{pid}/statm") or "0 0").split()[1] for pid in self.pids]
-        return float(sum(map(int, pages)) * _PAGE_BYTES) if _HAS_PROC else None
+        """Resident bytes of the tree as it was last found; None where the system does not tell at once, or it ended."""
+        told = filter(None, (_read(f"/proc/{pid}/statm") for pid in self.pids))
+        return float(sum(int(text.split()[1]) for text in told) * _PAGE_BYTES) or None
 
     def _search(self) -> None:
         """Find the tree's processes, once a second: it reads all of /proc. A new one counts from now on."""

@@ -33,7 +33,8 @@ class Rank:
         self.number = rank_number(path)
         self.gate = TurnGate(str(path / EVENTS))
         self._log = EventLogReader(str(path / EVENTS))
-        self.pid = self._log.pid
+        self.pid = self.thread = self._log.pid
+        """The process, and the kernel's number of the thread that trains: the sampler's thread reads them, too."""
         self.stepped = False
         self.waits_since: float | None = None
         self._turn_steps = 0
@@ -41,6 +42,7 @@ class Rank:
     def look(self) -> None:
         """Note whether it waits, and whether it has come to a step yet."""
         self.gate.tick()
+        self.thread = self.gate.thread or self.pid
         if not self.gate.waiting:
             self.waits_since = None
         elif self.waits_since is None:
@@ -65,11 +67,6 @@ class Rank:
             self._turn_steps += sum(word & CODE_MASK in BOUNDARIES for word in words)
         return self._turn_steps
 
-    @property
-    def thread(self) -> int:
-        """The kernel's number of the thread that trains."""
-        return self._log.thread
-
     def close(self) -> None:
         self.gate.close()
         self._log.close()
@@ -82,6 +79,7 @@ class Ranks:
         self._folder = folder
         self._lane = lane
         self._ranks: dict[Path, Rank] = {}
+        """Replaced, never changed: the sampler's thread looks at it, too."""
         self._elsewhere: set[Path] = set()
         """Ranks of other hosts: they have no gate, and need none, since they wait for ours in their collectives."""
         self._gate: int | None = None
@@ -119,7 +117,7 @@ class Ranks:
             return  # not written yet; it is looked for again
         if self._gate is not None:
             rank.gate.set(self._gate)
-        self._ranks[path] = rank
+        self._ranks = {**self._ranks, path: rank}
 
     def set(self, gate: int) -> None:
         """Publish GATE_GO, GATE_HOLD or GATE_FINISH to all ranks, those to come included."""
@@ -181,7 +179,7 @@ class Ranks:
     def close(self) -> None:
         for rank in self._ranks.values():
             rank.close()
-        self._ranks.clear()
+        self._ranks = {}
 
 
 def rank_number(path: Path) -> int:

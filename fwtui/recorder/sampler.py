@@ -16,6 +16,8 @@ from fwtui.recording.vocabulary import SOURCE_GPU, SOURCE_HOST, source_of_lane
 PERIOD_S = 0.15
 EARLY_S, EARLY_PERIOD_S = 3.0, 0.01
 """Until so long after a lane's first steps its memory is read often: fifty short steps are over in a blink."""
+LOADING_S = 60.0
+"""A lane that makes no step for so long is no longer about to train: each look is a row on disk."""
 
 
 class Sampler:
@@ -37,8 +39,8 @@ class Sampler:
         self._meters: dict[int, TreeMeter] = {}
         self._host = HostMeter()
         self._lost = 0
-        self._early: dict[int, float] = {}
-        """By lane, until when its memory is read often."""
+        self._early: dict[tuple[int, bool], float] = {}
+        """By process and whether it has stepped, until when its memory is read often."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -71,10 +73,11 @@ class Sampler:
             meter = self._meters.get(lane.index)
             if meter is None or meter.root != lane.pid or not lane.alive or not lane.ranks.known:
                 continue
-            now = time.monotonic()
-            if not lane.ranks.stepped or now < self._early.setdefault(meter.root, now + EARLY_S):
-                row = {"rss_bytes": meter.memory()}
-                self._log.append(time.perf_counter_ns(), source_of_lane(lane.index), row)
+            now, stepped = time.monotonic(), lane.ranks.stepped
+            until_s = self._early.setdefault((meter.root, stepped), now + (EARLY_S if stepped else LOADING_S))
+            memory = meter.memory() if now < until_s else None
+            if memory is not None:
+                self._log.append(time.perf_counter_ns(), source_of_lane(lane.index), {"rss_bytes": memory})
 
     def _sample(self, gpus: Gpus) -> None:
         self._log.append(time.perf_counter_ns(), SOURCE_HOST, self._host.sample())

@@ -360,6 +360,11 @@ class TurnGate:
         """Whether the guest stands at the gate: the machine is free of it."""
         return bool(self._slots[SLOT_WAITING])
 
+    @property
+    def thread(self) -> int:
+        """The kernel's number of the thread that trains; 0 where that is the main one."""
+        return self._slots[SLOT_THREAD]
+
     def close(self) -> None:
         self._slots.release()
         self._map.close()
