@@ -50,6 +50,24 @@ def test_a_marked_loop_is_recorded(tmp_path: Path, python: str) -> None:
     assert lane.facts()["samples_per_step"] == 4
 
 
+def test_what_cannot_be_written_down_ends_the_recording_and_not_the_program(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import time\n"
+        "from fwtui import mark\n"
+        "class Odd:\n"
+        "    def __str__(self):\n"
+        "        raise RuntimeError('odd')\n"
+        "mark.result(odd=Odd())\n"
+        "for _ in range(200):\n"
+        "    with mark.step():\n"
+        "        time.sleep(0.002)\n"
+        "print('done')\n"
+    )
+    lane = lanes.run(tmp_path / "lane", str(program))
+    assert (lane.returncode, lane.stdout, lane.stderr) == (0, "done\n", "")
+
+
 def test_what_runs_in_a_lane_is_written_for_the_oldest_python() -> None:
     root = Path(fwtui.__file__).parent
     for path in [root / "__init__.py", root / "mark.py", *root.glob("recording/*.py"), *root.glob("guest/**/*.py")]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from fwtui.guest import agent, keras_facts, parity_facts, trainer, turn_gate
 from fwtui.recording.vocabulary import CODE_BITS
@@ -215,21 +215,22 @@ def _to_numbers(original: Any) -> Any:
             _log(_now() << CODE_BITS | end)
             inside[0] = False
         if not _state["evaluating"] and started - _state["loss_ns"] > LOSS_EVERY_NS:
-            _note_loss(result, started, agent.count("batch_end_exit") + 1)
+            agent.arm("keras loss", _note_loss, (result, started, agent.count("batch_end_exit") + 1))
         return result
 
     return pythonify_logs
 
 
-def _note_loss(result: Any, now_ns: int, step: int) -> None:
-    """Note the loss that logs, or what `train_on_batch` returns, hold: a running mean.
+def _note_loss(told: Tuple[Any, int, int]) -> None:
+    """Note the loss that logs, or what `train_on_batch` returns, hold: a running mean. Told: (that, time, step).
 
     Only a number on the host is looked at: Keras before 3.8 converts logs while it traces, too.
     """
+    result, now_ns, step = told
     if isinstance(result, list) and result:
         result = result[0]
     loss: Any = result.get("loss") if isinstance(result, dict) else result
-    if isinstance(loss, (int, float)) or (type(loss).__module__ == "numpy" and loss.shape == ()):
+    if isinstance(loss, (int, float)) or (type(loss).__module__ == "numpy" and getattr(loss, "shape", None) == ()):
         _state["loss_ns"] = now_ns
         agent.note("loss", value=float(loss), step=step, mean=True)
 
@@ -292,7 +293,7 @@ def _train_on_batch(original: Any) -> Any:
             _ended[0] += 1
             agent.fitting[0] = False
             if now - _state["loss_ns"] > LOSS_EVERY_NS:
-                _note_loss(result, now, agent.count("batch_end_exit"))
+                agent.arm("keras loss", _note_loss, (result, now, agent.count("batch_end_exit")))
             if not _state["learnt"]:
                 _state["learnt"] = True
                 agent.arm("keras batch", agent.learn_batch, x)

@@ -21,14 +21,13 @@ def note(iterator: Any) -> None:
         _iterators.add(iterator)
 
 
-def hold() -> List[int]:
-    """Stop all workers of this process; their pids."""
-    held = []
+def hold(held: List[int]) -> None:
+    """Stop all workers of this process; their pids are added to those held, each before it is stopped."""
     for iterator in list(_iterators):
         for worker in iterator._workers:
-            if worker.is_alive() and worker.pid is not None and _signal(worker.pid, signal.SIGSTOP):
+            if worker.is_alive() and worker.pid is not None:
                 held.append(worker.pid)
-    return held
+                _signal(worker.pid, signal.SIGSTOP)
 
 
 def let_go(held: List[int]) -> None:
@@ -37,8 +36,6 @@ def let_go(held: List[int]) -> None:
         _signal(pid, signal.SIGCONT)
 
 
-def _signal(pid: int, number: int) -> bool:
+def _signal(pid: int, number: int) -> None:
     with suppress(OSError):
         os.kill(pid, number)
-        return True
-    return False

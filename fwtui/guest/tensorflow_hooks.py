@@ -50,9 +50,10 @@ def _executing_eagerly() -> bool:
 def _mark() -> None:
     """The function that is being called trains; its trace may run in a thread of a distribution strategy's own."""
     me = threading.get_ident()
-    caller = me if me in _calling else next(iter(_calling), None)
-    if caller is not None:
-        _trainers.add(id(_calling[caller]))
+    caller = me if me in _calling else next(iter(tuple(_calling)), None)
+    function = None if caller is None else _calling.get(caller)
+    if caller is not None and function is not None:
+        _trainers.add(id(function))
         trainer.is_thread(caller)
 
 

@@ -81,7 +81,7 @@ def _next(original: Any) -> Any:
 
 def _iter(original: Any) -> Any:
     def noted(iterator: Any) -> Any:
-        loader_workers.note(iterator)
+        agent.arm("loader workers", loader_workers.note, iterator)
         return iterator
 
     begin, end = agent.span("loader_start_begin", "loader_start_end")

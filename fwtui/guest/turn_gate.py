@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, List
 
 from fwtui.guest import agent, loader_workers, trainer
 from fwtui.recording.event_log import SLOT_CORE, SLOT_GATE, SLOT_WAITING
@@ -32,9 +32,10 @@ def _stop() -> None:
         deep_window.at_boundary(held=header[SLOT_GATE] & GATE_MASK == GATE_HOLD)
     if header[SLOT_GATE] & GATE_MASK == GATE_HOLD:
         agent.recorder("wait_begin")(time.perf_counter_ns())
-        held = loader_workers.hold()
-        header[SLOT_WAITING] = 1
+        held: List[int] = []
         try:
+            agent.arm("loader workers", loader_workers.hold, held)
+            header[SLOT_WAITING] = 1
             _wait(header)
         finally:
             header[SLOT_WAITING] = 0
@@ -48,7 +49,7 @@ def _stop() -> None:
 
 
 def _begin_on(core: int) -> None:
-    """Move the main thread to a core, and let the kernel have it back at once: it stays where it may stay already.
+    """Move the thread that trains to a core, and at once let the kernel have it back: it stays where it may be.
 
     One core may be slower than the next for seconds (its sibling, or another guest of the host), and the kernel
     leaves a thread where it woke. So both lanes begin a round's turns on the same core.
@@ -58,8 +59,10 @@ def _begin_on(core: int) -> None:
     with contextlib.suppress(OSError):
         allowed = os.sched_getaffinity(0)
         if core in allowed and len(allowed) > 1:
-            os.sched_setaffinity(0, {core})
-            os.sched_setaffinity(0, allowed)
+            try:
+                os.sched_setaffinity(0, {core})
+            finally:  # also when a signal's handler raises between the two
+                os.sched_setaffinity(0, allowed)
 
 
 def _wait(header: Any) -> None:

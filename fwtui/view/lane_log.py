@@ -259,11 +259,6 @@ class LaneLog:
         return text.strip().split("\n")[0] or None
 
     @property
-    def clean_end(self) -> bool:
-        """Whether the log has its trailer."""
-        return bool(self._reader and self._reader.ended)
-
-    @property
     def gave_up(self) -> bool:
         """Whether the guest stopped recording: the disk was full."""
         return bool(self._reader and self._reader.gave_up)
