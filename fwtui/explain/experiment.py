@@ -13,8 +13,8 @@ import numpy as np
 from fwtui.explain.effects import Disturbance, Turns, turns
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
-from fwtui.recording.vocabulary import SOURCE_HOST, source_of_lane
-from fwtui.view.comparing import others_since
+from fwtui.recording.vocabulary import SOURCE_HOST
+from fwtui.view.comparing import SAMPLE_NS, lanes_cores, others_since
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.session import Session
 
@@ -25,8 +25,6 @@ LONGEST_START_S = 150.0
 DECIDED = "decided"
 DISTURBED = 0.15
 """Share of the cores that other programs may use in a turn: two threads that wait for each other feel half a core."""
-SAMPLE_NS = 2e8
-"""A sample tells what was used since the one before: up to so much later it still speaks of the turn."""
 
 Launch = Callable[[Sequence[str]], RunFolder]
 """Starts `fwtui run` with these arguments, detached, and returns its run."""
@@ -148,13 +146,10 @@ def disturbance_of(session: Session) -> Disturbance | None:
     cores = (session.manifest.get("host") or {}).get("cores")
     if not len(times) or not cores:
         return None
-    others = host.copy()
-    for place in range(len(session.logs)):
-        own_times, own = session.samples.of(source_of_lane(place), "cpu_cores")
-        if len(own_times):
-            others -= np.interp(times, own_times, np.nan_to_num(own), left=0.0, right=0.0)
+    others = host - lanes_cores(session, times)
 
     def disturbed(since_ns: float, until_ns: float) -> bool:
+        # a sample tells what was used since the one before: the next one still speaks of the turn
         first, last = np.searchsorted(times, (since_ns, until_ns + SAMPLE_NS))
         part = others[first:last]
         part = part[~np.isnan(part)]
