@@ -179,6 +179,14 @@ def test_what_stands_below_the_update_runs_after_it() -> None:
     assert after_update(Lines([update, late, early])).stacks == [late]
 
 
+def test_the_end_of_workers_is_a_part_of_starting_them_anew() -> None:
+    ends = stack("data", (TORCH + "utils/data/dataloader.py", 1654, "_shutdown_workers"), LOOP, runs=False)
+    waits = stack("data", (TORCH + "utils/data/dataloader.py", 900, "_get_data"), LOOP, runs=False)
+    known = {"mean_ms": phases(data=9.0), "guest": {"loader": STARTED}, "loader_starts": 5, "loader_start_share": 0.2}
+    assert find(lane(lines=lines(waits), **known))[0].code == "input-bound"
+    assert find(lane(lines=lines(ends, waits), **known))[0].code == "worker-startup"
+
+
 LEAK = {"rss": (1e9, 1.1e9, 1.2e9, 1.3e9), "counted": 100, "training_s": 1.0}
 
 

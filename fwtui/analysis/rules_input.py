@@ -20,18 +20,12 @@ def data_wait(facts: LaneFacts) -> Finding | None:
     share, lines = _wait(facts)
     if share is None:
         return None
-    if (
-        facts.loader_starts >= limit("worker-startup", "starts")
-        and facts.loader_start_share is not None
-        and facts.loader_start_share >= limit("worker-startup", "share")
-        and facts.loader_start_share >= limit("worker-startup", "of_data") * share
-        and _workers(facts)
-    ):
+    again = _starting_anew(facts, share, lines)
+    if again is not None and again >= limit("worker-startup", "of_data") * share:
         evidence = (
-            f"{facts.loader_starts} starts of {_workers(facts)} workers took "
-            f"{facts.loader_start_share:.0%} of the time, the first left out"
+            f"{facts.loader_starts} starts of {_workers(facts)} workers and their ends took {again:.0%} of the time"
         )
-        return finding("worker-startup", facts, facts.loader_start_share, evidence, _set_up_at(facts))
+        return finding("worker-startup", facts, again, evidence, _set_up_at(facts))
     ms = share * facts.total_ms
     seen = "data" in facts.mean_ms or facts.compute_data_share is not None
     what = "waiting for data takes" if seen else "the step waits while the pipeline's Python code runs,"
@@ -67,6 +61,16 @@ def _wait(facts: LaneFacts) -> tuple[float | None, Lines]:
         if running > NEVER_RESTS or (rest is not None and rest < RESTS):
             return running * facts.share("compute"), facts.thread_lines
     return None, lines
+
+
+def _starting_anew(facts: LaneFacts, share: float, lines: Lines) -> float | None:
+    """Share of the time in which workers started, but for the first time, or were waited for at their end."""
+    started = facts.loader_start_share
+    few = facts.loader_starts < limit("worker-startup", "starts")
+    if few or started is None or not _workers(facts) or started < limit("worker-startup", "share"):
+        return None
+    ending = lines.where(lambda stack: any(name == "_shutdown_workers" for _, _, name in stack.frames))
+    return min(share, started + share * ending.share_of(lines)) if len(lines) >= ENOUGH_STACKS else started
 
 
 def _per_sample(facts: LaneFacts, lines: Lines) -> tuple[str, float] | None:

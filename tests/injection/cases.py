@@ -32,7 +32,8 @@ class Case:
     @property
     def name(self) -> str:
         backend = dict(self.environment).get("KERAS_BACKEND")
-        return f"{self.program}{f' on {backend}' if backend else ''}: {self.fault}"
+        beside = f" beside {self.neighbours} busy processes" if self.neighbours else ""
+        return f"{self.program}{f' on {backend}' if backend else ''}: {self.fault}{beside}"
 
     @property
     def path(self) -> Path:
