@@ -160,11 +160,6 @@ def evaluation(facts: LaneFacts) -> Finding | None:
     return finding("evaluation-stall", facts, share, evidence, facts.lines.of("evaluation").location)
 
 
-def _in_native_call(stack: Stack) -> bool:
-    """Whether the innermost Python frame is the one that called the compiled step."""
-    return not stack.frames or any(part in stack.frames[0][0] for part in _NATIVE_CALL)
-
-
 def per_execution(facts: LaneFacts) -> Finding | None:
     """Keras's own Python code around the native call, by its phases and by the stacks in `compute` outside the call.
 

@@ -17,7 +17,6 @@ from textual.screen import Screen
 
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
-from fwtui.tui import commands
 from fwtui.tui.config import Config, read
 from fwtui.tui.explain_sheet import ExplainScreen
 from fwtui.tui.theme import Theme
@@ -269,8 +268,3 @@ def run_app(
         return app.run(mouse=config.mouse) or "left"
     finally:
         session.close()
-
-
-def key_list() -> str:
-    """The README's list of keys, from the table of commands."""
-    return commands.markdown()

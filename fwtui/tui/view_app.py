@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import ClassVar, Protocol, cast
 
 import numpy as np
@@ -514,10 +513,6 @@ class ViewApp(App[str]):
             self._draw_frame()
         else:
             self.tick()
-
-    def commands_shown(self) -> Iterable[commands.Command]:
-        """The table of commands with the user's keys."""
-        return self.config.commands
 
     def _begin_update(self) -> None:
         if self.config.sync:

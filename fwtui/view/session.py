@@ -251,9 +251,3 @@ class Session:
         self.samples.close()
         for log in self.logs:
             log.close()
-
-
-def host_facts(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The manifest's host part; empty when it has none."""
-    host = manifest.get("host")
-    return host if isinstance(host, Mapping) else {}

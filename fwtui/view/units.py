@@ -18,13 +18,6 @@ def show(value: float | None, unit: str) -> str:
     return UNITS[unit](value)
 
 
-def show_range(low_high: tuple[float, float] | None, unit: str) -> str:
-    """`1.95x–2.03x`."""
-    if low_high is None:
-        return NOT_KNOWN
-    return "–".join(show(bound, unit) for bound in low_high)
-
-
 def digits(value: float) -> str:
     """Three significant digits, never an exponent: `0.031`, `5.01`, `128`, `12,400`."""
     if value == 0:
