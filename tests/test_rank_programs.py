@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from guest_programs import lane as lanes
 from fwtui import cli
 
 pytestmark = pytest.mark.frameworks
-TORCHRUN = "python -m torch.distributed.run --standalone --nproc-per-node 2"
+TORCHRUN = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
 
 
 def watch(tmp_path: Path, command: str, *options: str, needs: str = "torch") -> dict[str, Any]:
@@ -43,7 +44,7 @@ def straggler(lane: dict[str, Any]) -> dict[str, Any]:
     ("command", "program", "phase", "needs"),
     [
         (f"{TORCHRUN} PROGRAMS/fsdp.py 0.03", "fsdp.py", "forward", "torch"),
-        ("python PROGRAMS/multiworker.py 0.03", "multiworker.py", "callbacks", "tf_keras"),
+        (f"{sys.executable} PROGRAMS/multiworker.py 0.03", "multiworker.py", "callbacks", "tf_keras"),
     ],
     ids=["fsdp", "multi-worker keras"],
 )
@@ -79,7 +80,7 @@ def test_a_rank_that_hung_is_named_at_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "needs"), [("mirrored", "tensorflow"), ("jax", "jax")])
 def test_replicas_in_one_process_are_one_lane(tmp_path: Path, kind: str, needs: str) -> None:
-    lane = watch(tmp_path, f"python PROGRAMS/replicas.py {kind}", needs=needs)
+    lane = watch(tmp_path, f"{sys.executable} PROGRAMS/replicas.py {kind}", needs=needs)
     assert (lane["status"], lane["steps"]) == ("finished", 120)
     assert lane["samples_per_step"] == 32, "the whole batch, not one replica's part"
     assert not lane["ranks"]

@@ -50,6 +50,7 @@ async def test_the_end_of_a_replay_is_the_run_itself(tmp_path: Path) -> None:
         session = Session(folder)
         options: dict[str, Any] = {"clock": Clock(session, at_ns=session.newest_ns)} if clock else {}
         app = FwtuiApp(session, **options)
+        app.zoom = 4  # by itself a run that is over fills the width, and a replay scrolls
         async with app.run_test(size=(120, 35)) as pilot:
             await pilot.pause()
             app.tick()
