@@ -46,15 +46,15 @@ class RankLog:
         self.read_ns = 0
         """When it was read last: nothing is known of it after that."""
 
-    def poll(self) -> None:
-        """Read what is new, at most a piece of it."""
+    def poll(self) -> bool:
+        """Read what is new, at most a piece of it; whether anything was."""
         if not self.host:
             self._read_host()
         if self._reader is None:
             try:
                 self._reader = EventLogReader(str(self.path / EVENTS))
             except (EventLogError, OSError):
-                return
+                return False
         self.read_ns = time.perf_counter_ns()
         words = np.frombuffer(self._reader.read_new(WORDS), dtype=np.uint64)
         if len(words):
@@ -63,6 +63,7 @@ class RankLog:
             if count > 2 * KEEP:
                 self.folder.store.keep(np.arange(count - KEEP, count))
                 self.forgotten += count - KEEP
+        return bool(len(words))
 
     def _read_host(self) -> None:
         try:
@@ -156,6 +157,13 @@ class RankLogs:
             if time.monotonic() - now > BUDGET_S:
                 self._next = (self._next + count + 1) % len(logs)
                 return
+
+    def read_all(self) -> None:
+        """Search once more, and read every rank to its end: the run is over, and a report must have all of them."""
+        self._search()
+        for log in self.logs.values():
+            while log.poll():
+                pass
 
     def _search(self) -> None:
         found = [path for path in self._folder.ranks(self._lane) if re.fullmatch(r"rank-\d+", path.name)]

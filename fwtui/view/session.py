@@ -101,6 +101,8 @@ class Session:
         until_s = None if self.patience_s is None else time.monotonic() + self.patience_s
         for log in self.logs:
             changed |= log.poll(until_s)
+            if until_s is None and not self.live:
+                log.ranks.read_all()
         self._note_reading()
         changed |= self.explanation.poll()
         return self.samples.poll() or changed
