@@ -233,6 +233,31 @@ def test_a_turn_begins_on_the_core_that_was_told_and_may_leave_it(tmp_path: Path
     assert process.returncode == 0
 
 
+FORKS_IN_A_FOREIGN_THREAD = """
+import _thread, multiprocessing, time
+from fwtui import mark
+codes = []
+def fork():
+    for _ in range(3):
+        child = multiprocessing.get_context("fork").Process(target=int)
+        child.start()
+        child.join()
+        codes.append(child.exitcode)
+with mark.step():
+    _thread.start_new_thread(fork, ())
+    while len(codes) < 3:
+        time.sleep(0.01)
+print(codes)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_child_of_a_thread_that_python_does_not_know_ends_well(tmp_path: Path) -> None:
+    """TensorFlow calls a data pipeline's Python code, and so may start a loader's workers, in a thread of its own."""
+    lane = lanes.run(tmp_path / "lane", "-c", FORKS_IN_A_FOREIGN_THREAD)
+    assert (lane.returncode, lane.stdout) == (0, "[0, 0, 0]\n"), lane.stderr
+
+
 def test_a_held_lane_goes_on_when_its_recorder_is_gone(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

@@ -107,7 +107,7 @@ def test_a_loaders_workers_stand_still_while_their_lane_waits(tmp_path: Path) ->
     for _ in range(3):
         gate.set(GATE_HOLD)
         wait_until(lambda: gate.waiting)
-        assert workers() <= {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, "none"}
+        wait_until(lambda: workers() <= {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, "none"})
         gate.set(GATE_GO)
         wait_until(lambda: not gate.waiting and psutil.STATUS_STOPPED not in workers())
     stdout, _ = process.communicate(timeout=200)

@@ -198,9 +198,16 @@ def _go_on() -> None:
 
 def _pause() -> None:
     """Stop the drain thread before a fork: the child must not inherit its locks, nor Python warn of a second thread."""
-    if _thread is not None and _thread is not threading.current_thread() and _thread.is_alive():
-        _leave_off.release()
-        _thread.join(1.0)
+    ident = threading.get_ident()
+    if _thread is None or _thread.ident == ident or not _thread.is_alive():
+        return
+    known = ident in threading._active  # type: ignore[attr-defined]
+    _leave_off.release()
+    _thread.join(1.0)
+    if (
+        not known
+    ):  # `join` made a stand-in for a thread that Python did not start: a child cannot end with that as its main
+        threading._active.pop(ident, None)  # type: ignore[attr-defined]
 
 
 def _on_gc(
