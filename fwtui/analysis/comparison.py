@@ -124,7 +124,8 @@ def _unequal_words(codes: Sequence[str]) -> str:
 
 
 def _few(*lanes: LaneSteps) -> str:
-    words = [f"{lane.name} has no steady step yet" for lane in lanes if not len(lane.step_ms)]
+    never = [words for words in map(_never_steady, lanes) if words]
+    words = never or [f"{lane.name} has no steady step yet" for lane in lanes if not len(lane.step_ms)]
     return " and ".join(words) or "a step takes no time"
 
 
@@ -132,13 +133,20 @@ MOST_COMPILING = 0.2
 """A lane in which more of the later steps than this were traced or compiled has no steady state."""
 
 
+def _never_steady(lane: LaneSteps) -> str | None:
+    """In words that a lane goes on compiling; None when it does not."""
+    if lane.compiling_share is None or lane.compiling_share <= MOST_COMPILING:
+        return None
+    return f"{lane.name} never gets steady: {lane.compiling_share:.0%} of its later steps are traced or compiled"
+
+
 def _why_undecided(
     lane: LaneSteps, baseline: LaneSteps, measured: Ratio, blocks: Blocks, disturbance: str | None
 ) -> str | None:
     """In words why a ratio decides nothing; None when it decides."""
-    for one in (lane, baseline):
-        if one.compiling_share is not None and one.compiling_share > MOST_COMPILING:
-            return f"{one.name} never gets steady: {one.compiling_share:.0%} of its later steps are traced or compiled"
+    never = _never_steady(lane) or _never_steady(baseline)
+    if never:
+        return never
     if measured.ci95 is None:
         return f"too few turns yet ({blocks.count} pairs of blocks with steady steps, {MIN_BLOCKS} are needed)"
     if measured.drift is not None:
