@@ -204,9 +204,8 @@ def _pause() -> None:
     known = ident in threading._active  # type: ignore[attr-defined]
     _leave_off.release()
     _thread.join(1.0)
-    if (
-        not known
-    ):  # `join` made a stand-in for a thread that Python did not start: a child cannot end with that as its main
+    if not known:
+        # `join` made a stand-in for a thread that Python did not start: a child cannot end with that as its main one
         threading._active.pop(ident, None)  # type: ignore[attr-defined]
 
 

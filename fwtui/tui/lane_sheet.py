@@ -12,7 +12,8 @@ from textual.binding import Binding, BindingType
 from fwtui.tui import lane_pane, phase_bar, rank_rows, sections
 from fwtui.tui.cells import Canvas, clip
 from fwtui.tui.distributions import histogram
-from fwtui.tui.lane_pane import GUTTER, PaneData, chart_cells, rows_of
+from fwtui.tui.lane_pane import chart_cells
+from fwtui.tui.pane_rows import GUTTER, OPTIONAL_ROWS, PaneData, rows_of
 from fwtui.tui.sheet import MOST_ROWS, SheetScreen
 from fwtui.tui.theme import SEVERITY_INK
 from fwtui.tui.window import Window
@@ -40,7 +41,7 @@ class LaneScreen(SheetScreen):
             focused=False,
             rows=frozenset(rows_of(lane, width)),
         )
-        top = 3 + min(max(6, height // 3), lane_pane.MOST_CHART) + len(data.rows & set(lane_pane.OPTIONAL_ROWS))
+        top = 3 + min(max(6, height // 3), lane_pane.MOST_CHART) + len(data.rows & set(OPTIONAL_ROWS))
         head = lane_pane.draw(top, width, data, app.cell_theme.dots)
         steps_ms = app.session.step_times(lane.index, app.moment_ns)
         sheet = Canvas(MOST_ROWS, width)

@@ -10,7 +10,7 @@ from fwtui.view.frame import LaneFrame, RankFrame
 from fwtui.view.units import show
 
 TROUBLES = ("killed", "lost", "hung", "failed")
-HEAD = f"{'rank':>4} {'state':<9}{'steps':>8}{'median':>9}{'own':>9}{'waits':>9}"
+HEAD = f"{'rank':>4} {'state':<9}{'steps':>8}{'median':>9}{'spread':>9}{'own':>9}{'waits':>9}"
 
 
 def summary(lane: LaneFrame) -> str:
@@ -66,9 +66,10 @@ def _head(lane: LaneFrame) -> str:
 
 
 def _row(canvas: Canvas, row: int, lane: LaneFrame, rank: RankFrame, longest: float) -> None:
-    median = show(rank.step_ms.median if rank.step_ms else None, "ms")
+    times = rank.step_ms
+    median, spread = show(times.median if times else None, "ms"), show(times.iqr if times else None, "ms")
     text = (
-        f"{rank.rank:>4} {rank.state:<9}{rank.steps:>8,}{median:>9}"
+        f"{rank.rank:>4} {rank.state:<9}{rank.steps:>8,}{median:>9}{spread:>9}"
         f"{show(rank.own_ms, 'ms'):>9}{show(rank.communication_ms, 'ms'):>9}"
     )
     if _several_hosts(lane):

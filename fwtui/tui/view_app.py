@@ -17,9 +17,10 @@ from fwtui.tui.cells import Canvas, CellGrid, clip
 from fwtui.tui.compositor import TightScreen
 from fwtui.tui.config import Config
 from fwtui.tui.footer import FooterLine
-from fwtui.tui.lane_pane import LanePane, PaneData, chart_cells, rows_of
+from fwtui.tui.lane_pane import LanePane, chart_cells
 from fwtui.tui.layout import LEAST_HEIGHT, LEAST_WIDTH, Layout, place
 from fwtui.tui.pace import Pace, is_behind
+from fwtui.tui.pane_rows import PaneData, rows_of
 from fwtui.tui.theme import THEMES, Theme, detect
 from fwtui.tui.window import Window
 from fwtui.view.clock import Clock
