@@ -7,6 +7,7 @@ train is learnt while Dynamo traces an optimizer.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 import types
@@ -39,8 +40,20 @@ SKIPPED = (
 
 
 def arm_skipping(trace_rules: Any) -> None:
-    """Keep Dynamo from tracing into our wrappers; the optimizer hooks are the exception, and live in their own file."""
-    for name in SKIPPED:
+    """Keep Dynamo from tracing into our wrappers; the optimizer hooks are the exception, and live in their own file.
+
+    `add` compiles one pattern of all the files again each time, so what can stands in its list before the last call.
+    """
+    here = os.path.dirname(__file__)
+    files = [os.path.join(here, f"{name}.py") for name in SKIPPED]
+    skipped = getattr(trace_rules, "SKIP_DIRS", None)
+    if not isinstance(skipped, list):
+        skipped = None
+    elif files[0] in skipped:
+        return
+    else:
+        skipped.extend(files[:-1])
+    for name in SKIPPED if skipped is None else SKIPPED[-1:]:
         trace_rules.add(f"fwtui.guest.{name}")
 
 
