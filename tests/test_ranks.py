@@ -79,8 +79,12 @@ class TestCompared:
         assert compared is not None
         assert compared.straggler is not None
         assert compared.straggler.since_step == 50 + 30 + 1
+
+    @pytest.mark.parametrize("seen", [True, False], ids=["measured waits", "estimated waits"])
+    def test_since_when_reaches_beyond_the_compared_steps(self, seen: bool) -> None:
         late = np.where(np.arange(900) >= 300, 12.0, 0.0)
-        ranks = [rank(0, count=900, forward=2, waits=late), rank(1, count=900, forward=2 + late)]
+        quick = rank(0, count=900, communication=seen, forward=2, waits=late)
+        ranks = [quick, rank(1, count=900, communication=seen, forward=2 + late)]
         compared = compare_ranks(ranks)
         assert compared is not None
         assert compared.straggler is not None

@@ -27,6 +27,8 @@ _WAITED_IN = [
     PHASE_INDEX[name] for name in ("backward", "compute", "sync", "unexplained", "forward", "optimizer", "callbacks")
 ]
 """Phases that a wait for other ranks lies in, the likeliest first; sharded models gather their weights in forward."""
+_SHARED = [PHASE_INDEX["compute"], PHASE_INDEX["backward"]]
+"""Phases that a wait which no hook sees lies in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +92,30 @@ def compare_ranks(ranks: Sequence[RankSteps]) -> Compared | None:
     if high - low < LEAST_STEPS:
         return None
     step = _matrix(ranks, "step_ns", low, high)
-    phases = np.stack([rank.phases[low - rank.first : high - rank.first] for rank in ranks])
     waited = _matrix(ranks, "communication_ns", low, high)
     estimated = not waited.any()
-    phases = _without_wait(phases, waited)
+    phases = _without_wait(_phases(ranks, low, high), waited)
     if estimated:
-        shared = [PHASE_INDEX["compute"], PHASE_INDEX["backward"]]
-        extra = phases[:, :, shared] - phases[:, :, shared].min(axis=0)
-        phases[:, :, shared] -= extra
+        extra = _beyond_the_least(phases)
+        phases[:, :, _SHARED] -= extra
         waited = extra.sum(axis=2)
     own = np.median(step - waited, axis=1) / 1e6
     wait = np.median(waited, axis=1) / 1e6
     times = {rank.rank: RankTimes(float(w), float(o)) for rank, w, o in zip(ranks, wait, own, strict=True)}
-    ends = _matrix(ranks, "end_ns", low, high)
-    return Compared(times, estimated, _straggler(ranks, step, step - waited, phases, own, ends, low))
+    return Compared(times, estimated, _straggler(ranks, step, phases, own))
 
 
 def _matrix(ranks: Sequence[RankSteps], name: str, low: int, high: int) -> np.ndarray:
     return np.stack([getattr(rank, name)[low - rank.first : high - rank.first] for rank in ranks]).astype(float)
+
+
+def _phases(ranks: Sequence[RankSteps], low: int, high: int) -> np.ndarray:
+    return np.stack([rank.phases[low - rank.first : high - rank.first] for rank in ranks])
+
+
+def _beyond_the_least(phases: np.ndarray) -> np.ndarray:
+    """What each rank's shared phases took longer than the quickest rank's in the same step: it waited for others."""
+    return phases[:, :, _SHARED] - phases[:, :, _SHARED].min(axis=0)  # type: ignore[no-any-return]
 
 
 def _without_wait(phases: np.ndarray, waited: np.ndarray) -> np.ndarray:
@@ -121,13 +129,7 @@ def _without_wait(phases: np.ndarray, waited: np.ndarray) -> np.ndarray:
 
 
 def _straggler(
-    ranks: Sequence[RankSteps],
-    step: np.ndarray,
-    own_ns: np.ndarray,
-    phases: np.ndarray,
-    own_ms: np.ndarray,
-    ends: np.ndarray,
-    low: int,
+    ranks: Sequence[RankSteps], step: np.ndarray, phases: np.ndarray, own_ms: np.ndarray
 ) -> Straggler | None:
     slowest = int(np.argmax(own_ms))
     others = np.delete(np.arange(len(ranks)), slowest)
@@ -139,7 +141,7 @@ def _straggler(
         return None
     more = np.median(phases[slowest], axis=0) - np.median(np.median(phases[others], axis=1), axis=0)
     phase = int(np.argmax(more))
-    low, late, ends = _late(ranks, slowest, excess_ms * 1e6 / 2, (low, own_ns, ends))
+    low, late, ends = _late(ranks, slowest, excess_ms * 1e6 / 2)
     begin = _since(late)
     return Straggler(
         rank=ranks[slowest].rank,
@@ -153,23 +155,18 @@ def _straggler(
     )
 
 
-def _late(
-    ranks: Sequence[RankSteps], slowest: int, least_ns: float, window: tuple[int, np.ndarray, np.ndarray]
-) -> tuple[int, np.ndarray, np.ndarray]:
-    """(number of the first step, whether the slowest was late in each step, when each ended), as far back as known.
-
-    Where hooks see the waits, that is all steps that are kept, against a few of the others; else the window.
-    """
+def _late(ranks: Sequence[RankSteps], slowest: int, least_ns: float) -> tuple[int, np.ndarray, np.ndarray]:
+    """(number of the first step, whether the slowest was late in each step, when each ended), over all steps that are
+    kept, against a few of the others."""
     few = [slowest, *(index for index in range(len(ranks)) if index != slowest)][:_COMPARED_WITH]
     some = [ranks[index] for index in few]
-    low, own_ns, ends = window
-    if any(rank.communication_ns.any() for rank in some):
-        low = max(rank.first for rank in some)
-        high = min(rank.first + len(rank.step_ns) for rank in some)
-        own_ns = _matrix(some, "step_ns", low, high) - _matrix(some, "communication_ns", low, high)
-        ends = _matrix(some, "end_ns", low, high)
-    else:
-        own_ns, ends = own_ns[few], ends[few]
+    low = max(rank.first for rank in some)
+    high = min(rank.first + len(rank.step_ns) for rank in some)
+    waited = _matrix(some, "communication_ns", low, high)
+    if not waited.any():
+        waited = _beyond_the_least(_phases(some, low, high)).sum(axis=2)
+    own_ns = _matrix(some, "step_ns", low, high) - waited
+    ends = _matrix(some, "end_ns", low, high)
     return low, own_ns[0] - np.median(own_ns[1:], axis=0) > least_ns, ends[0]
 
 
