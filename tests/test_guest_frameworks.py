@@ -16,7 +16,7 @@ from fwtui.recording.event_log import HEADER_BYTES, SLOT_COUNT, TurnGate
 from fwtui.recording.vocabulary import GATE_GO, GATE_HOLD
 
 pytestmark = pytest.mark.frameworks
-BATCHES = 12
+EPOCHS, BATCHES = 2, 12
 """Of 32 in every program: two epochs of 192 samples."""
 
 
@@ -210,15 +210,16 @@ def test_keras_fit(tmp_path: Path, backend: str) -> None:
     assert lane.notes("loss")[0]["mean"] is True
 
 
-def test_steps_per_execution(tmp_path: Path) -> None:
+@pytest.mark.parametrize("updates", [3, 4], ids=["even", "a shorter last execution"])
+def test_steps_per_execution(tmp_path: Path, updates: int) -> None:
     needs("keras", "tensorflow")
-    lane = run_both(tmp_path, "keras_fit.py", "--steps-per-execution", "3", KERAS_BACKEND="tensorflow")
+    lane = run_both(tmp_path, "keras_fit.py", "--steps-per-execution", str(updates), KERAS_BACKEND="tensorflow")
     counts = lane.counts()
-    assert counts["batch_end_exit"] == counts["train_call_end"] == BATCHES // 3
+    assert counts["batch_end_exit"] == counts["train_call_end"] == EPOCHS * -(-BATCHES // EPOCHS // updates)
     assert counts["batch_end_exit"] + counts["more_updates"] == BATCHES
-    assert lane.facts()["steps_per_execution"] == 3
-    assert lane.facts()["samples_per_step"] == 96
-    assert {row["k"] for row in lane.notes("samples")} == {3}
+    assert lane.facts()["steps_per_execution"] == updates
+    assert lane.facts()["samples_per_step"] == 32 * updates
+    assert {row["k"] for row in lane.notes("samples")} == {updates}
 
 
 def test_keras_eager_is_told_apart(tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def _why_undecided(
     if never:
         return never
     if measured.ci95 is None:
-        return f"too few turns yet ({blocks.count} pairs of blocks with steady steps, {MIN_BLOCKS} are needed)"
+        pairs = "1 pair" if blocks.count == 1 else f"{blocks.count} pairs"
+        return f"too few turns yet ({pairs} of blocks with steady steps, {MIN_BLOCKS} are needed)"
     if measured.drift is not None:
         return f"it is not steady: the ratio moved by {math.expm1(measured.drift):+.0%} over the run"
     if verdict(measured.ci95) == "undecided":

@@ -16,7 +16,10 @@ from fwtui.recording.vocabulary import CODE_BITS
 LOSS_EVERY_NS = 200_000_000
 _now, _log = time.perf_counter_ns, agent.log
 _ended = agent.counters.setdefault("batch_end_exit", [0])
-_state: Dict[str, Any] = {"evaluating": 0, "learnt": False, "begin": 0, "updates": 1, "batch_size": None, "loss_ns": 0}
+_state: Dict[str, Any] = {
+    **{"evaluating": 0, "learnt": False, "begin": 0, "updates": 1, "batch_size": None, "loss_ns": 0},
+    "last": float("inf"),  # number of an epoch's last batch, where `fit` knows it
+}
 
 
 def arm_callbacks(module: Any) -> None:
@@ -63,7 +66,8 @@ def _batch_end(original: Any) -> Any:
         entered = _now()
         _log(entered << CODE_BITS | enter)
         try:
-            extra = int(batch - _state["begin"])
+            # an epoch's last execution may be shorter than it says: Keras ends its number of batches where it may be full
+            extra = int(min(batch, _state["last"]) - _state["begin"])
         except (TypeError, ValueError):  # somebody's own loop, with batches that are no numbers
             extra = 0
         for _ in range(extra):
@@ -318,6 +322,7 @@ def _plan(callbacks: Any) -> None:
     """What `fit` intends: epochs and batches per epoch."""
     params = getattr(callbacks, "params", None) or {}
     per_epoch, epochs = params.get("steps"), params.get("epochs")
+    _state["last"] = per_epoch - 1 if per_epoch else float("inf")
     if _planned_by_program():
         return
     values = {"epochs": epochs, "steps_per_epoch": per_epoch, "samples_per_step": _state["batch_size"]}
