@@ -35,6 +35,8 @@ CAUSES = (
             "torch": "load in parallel: DataLoader(num_workers=2, persistent_workers=True), or read faster",
             "keras+torch": "load in parallel: pass a DataLoader(num_workers=2, persistent_workers=True) to fit",
             "keras": "read in parallel: Dataset.interleave or map(num_parallel_calls=tf.data.AUTOTUNE), or cache()",
+            "keras+jax": "load in parallel: PyDataset(workers=4), or read faster",
+            "jax": "make batches ahead, in a thread or processes of their own, or by a tf.data or grain pipeline",
             "*": "read in parallel: Dataset.interleave or map(num_parallel_calls=tf.data.AUTOTUNE), or cache()",
         },
     ),
@@ -45,17 +47,22 @@ CAUSES = (
         {
             "torch": "transform whole batches (collate_fn, or on the batch's tensor), or DataLoader(num_workers=2)",
             "keras": "batch first and transform with TensorFlow operations: ds.batch(n).map(f, tf.data.AUTOTUNE)",
+            "keras+torch": "transform whole batches (NumPy in __getitem__), or PyDataset(workers=4)",
+            "keras+jax": "transform whole batches (NumPy in __getitem__), or PyDataset(workers=4)",
+            "jax": "transform whole batches at once, with NumPy or inside the jitted step",
             "*": "batch first and transform with TensorFlow operations: ds.batch(n).map(f, tf.data.AUTOTUNE)",
         },
     ),
     Cause(
         "no-prefetch", "D", "batches are made only when they are asked for, though they could be made meanwhile",
-        {"share": 0.15, "most": 0.5, "worker_ms": 1.0},
+        {"share": 0.15, "most": 0.5, "worker_ms": 1.5},
         "below half of the step, making batches beside the training hides the wait whole; in PyTorch a worker hands a "
-        "batch over in 0.3-1 ms, so that a shorter wait is not worth one",
+        "batch over in 0.3-1 ms, so that a wait not clearly longer is not worth one",
         {
             "torch": "load ahead: DataLoader(num_workers=1, prefetch_factor=2, persistent_workers=True)",
             "keras": "load ahead: end the pipeline with Dataset.prefetch(tf.data.AUTOTUNE)",
+            "keras+torch": "load ahead: pass a DataLoader(num_workers=1, persistent_workers=True) to fit",
+            "jax": "load ahead: make the next batch in a thread while the step runs",
             "*": "load ahead: end the pipeline with Dataset.prefetch(tf.data.AUTOTUNE)",
         },
     ),
@@ -78,6 +85,7 @@ CAUSES = (
         {
             "torch": "compute whole batches at once in larger operations, or torch.compile(model)",
             "keras": "compile(run_eagerly=False): let fit build a graph; jit_compile=True fuses more",
+            "jax": "decorate the training step with @jax.jit",
             "*": "decorate the training step with @tf.function",
         },
     ),
@@ -88,6 +96,7 @@ CAUSES = (
         {
             "torch": "torch.compile(model), or run the other lane eagerly, before comparing frameworks",
             "keras": "compile(run_eagerly=False, jit_compile=True), or run the other lane eagerly, before comparing",
+            "jax": "@jax.jit on the training step, or run the other lane eagerly, before comparing",
             "*": "@tf.function(jit_compile=True), or run the other lane eagerly, before comparing",
         },
         ("dispatch-bound", "slow-optimizer", "unfused-kernel"),
@@ -96,7 +105,10 @@ CAUSES = (
         "graph-breaks", "B", "the compiled function falls back to Python in the middle",
         {"breaks": 1},
         "each break ends a graph: what stands on its two sides is not fused (PyTorch's guide to torch.compile)",
-        {"*": "take the named line out of the compiled function; torch.compile(fullgraph=True) shows each one"},
+        {
+            "jax": "update inside the jitted step: optax.apply_updates in the function that computes the gradients",
+            "*": "take the named line out of the compiled function; torch.compile(fullgraph=True) shows each one",
+        },
         ("retracing", "sync-every-step"),
     ),
     Cause(
@@ -106,6 +118,7 @@ CAUSES = (
         {
             "torch": "torch.compile(dynamic=True), or torch._dynamo.mark_dynamic for the changing dimension",
             "keras": "one shape for all batches: Dataset.batch(n, drop_remainder=True), or padded_batch",
+            "jax": "pad batches to one shape; jax.jit(static_argnums=…) only for values that come again",
             "*": "tf.function(reduce_retracing=True), tensors instead of Python numbers, batches padded to one shape",
         },
         ("compile-in-timing",),
@@ -122,6 +135,7 @@ CAUSES = (
         "a fifth of the step, in waits and conversions that could be made once in many steps",
         {
             "torch": "keep losses as tensors (total += loss.detach()) and call .item() once in many steps",
+            "jax": "keep losses on the device, and call float(loss) once in many steps",
             "*": "keep metrics on the device and read them once in many steps; compile(steps_per_execution=…) in Keras",
         },
     ),
@@ -146,6 +160,7 @@ CAUSES = (
         "a named difference; it explains a gap only in the lane that is slower",
         {
             "torch": "the same precision on both sides: torch.autocast or set_float32_matmul_precision",
+            "jax": "the same precision on both sides: jax.default_matmul_precision",
             "*": "the same precision on both sides: keras.mixed_precision.set_global_policy",
         },
     ),
@@ -231,11 +246,12 @@ CAUSES = (
     ),
     Cause(
         "evaluation-stall", "V", "evaluating takes a large part of the time",
-        {"share": 0.25},
-        "of training and evaluation together",
+        {"share": 0.33},
+        "of training and evaluation together; a quarter is what it takes to evaluate as many samples as are trained on",
         {
             "torch": "evaluate every N epochs, in large batches, under torch.inference_mode()",
             "keras": "fit(validation_freq=N, validation_batch_size=…, validation_steps=…)",
+            "jax": "evaluate every N epochs, in large batches, in a jitted function",
             "*": "evaluate every N epochs, in large batches, in a @tf.function",
         },
     ),

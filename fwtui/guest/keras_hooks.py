@@ -66,7 +66,7 @@ def _batch_end(original: Any) -> Any:
         entered = _now()
         _log(entered << CODE_BITS | enter)
         try:
-            # an epoch's last execution may be shorter than it says: Keras ends its number of batches where it may be full
+            # Keras tells of an epoch's last execution as if it were a full one
             extra = int(min(batch, _state["last"]) - _state["begin"])
         except (TypeError, ValueError):  # somebody's own loop, with batches that are no numbers
             extra = 0
