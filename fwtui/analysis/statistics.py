@@ -50,13 +50,18 @@ def counted_mask(
     wait_ns: np.ndarray,
     compile_ns: np.ndarray,
     deep_ns: np.ndarray | float = 0.0,
+    judged: int = 0,
 ) -> np.ndarray:
-    """Which steps count: past warm-up, not compiling, not at a turn's beginning, not in or after a profiler window."""
+    """Which steps count: past warm-up, not compiling, not at a turn's beginning, not in or after a profiler window.
+
+    Of the first `judged` steps that is known: where a warm-up would end among them, its end is not looked for.
+    """
     counted = compile_ns <= 0
     if not len(step_ns):
         return counted
     first = int(np.argmax(counted)) if counted.any() else len(counted)
-    counted[: first + warmup_steps(step_ns[first:])] = False
+    if first + _WARMUP_LOOK > judged:
+        counted[: first + warmup_steps(step_ns[first:])] = False
     disturbed = (wait_ns > 0) | (deep_ns > 0)
     since = np.where(disturbed, start_ns + wait_ns + deep_ns, -np.inf)
     return counted & ~(disturbed | (start_ns - np.maximum.accumulate(since) < TURN_IN_NS))

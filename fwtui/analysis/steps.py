@@ -82,9 +82,8 @@ def _codes(words: np.ndarray) -> np.ndarray:
 
 def _during(codes: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
     """Whether, after each event, more was begun than ended, with what had begun before."""
-    if not weights[np.flatnonzero(np.bincount(codes, minlength=CODE_MASK + 1))].any():
-        return np.full(len(codes), before > 0)
-    return np.cumsum(weights[codes], dtype=np.int32) + before > 0
+    begun: np.ndarray = np.cumsum(weights[codes], dtype=np.int32) + before > 0
+    return begun
 
 
 class StepFolder:
@@ -108,6 +107,7 @@ class StepFolder:
         """What `tail` gave last; None once there is more."""
         self.moments: deque[tuple[np.ndarray, np.ndarray]] = deque()
         """(times ns, phase from each time to the next; -1: none) of the newest steps, for stacks taken in them."""
+        self._moments_kept = 0
 
     @property
     def folded_ns(self) -> float:
@@ -242,6 +242,9 @@ class StepFolder:
         works = tables.PRODUCTIVE[codes]
         worked = np.cumsum(works, dtype=np.int32)
         bounds = np.append(fetches[1:], len(codes) - 1)
+        without = worked[bounds] == worked[fetches]
+        if not without[:-1].any() and fetches[-1] >= ends[-1]:
+            return  # each batch but the one fetched last was worked on
         got_batch = codes[np.minimum(fetches + 1, len(codes) - 1)] != EVENT["data_stop"]
         # batches of one iterator fetched in a row, before the work on them begins, are no evaluation either
         restarts = np.cumsum((codes == EVENT["data_stop"]) | (codes == EVENT["loader_start_begin"]), dtype=np.int32)
@@ -249,7 +252,7 @@ class StepFolder:
         ahead = (restarts[next_work] == restarts[fetches]) & (
             times[bounds] - times[np.minimum(fetches + 1, len(codes) - 1)] < AHEAD_NS
         )
-        idle = fetches[(worked[bounds] == worked[fetches]) & got_batch & (fetches < ends[-1]) & ~ahead]
+        idle = fetches[without & got_batch & (fetches < ends[-1]) & ~ahead]
         for step in np.unique(np.searchsorted(ends, idle, side="right")):
             first = int(ends[step - 1]) if step else 0
             last = int(ends[step])
@@ -268,10 +271,11 @@ class StepFolder:
 
     def _set_evaluation_mode(self, codes: np.ndarray, spans: np.ndarray) -> None:
         """Mark what ran between `model.eval()` and `model.train()` as evaluation, when nothing was trained between."""
-        if self.mode != "updates":
+        begins = np.flatnonzero(codes == EVENT["eval_mode"])
+        if self.mode != "updates" or not len(begins):
             return
         decides = np.flatnonzero(tables.PRODUCTIVE[codes] | (codes == EVENT["train_mode"]))
-        for begin in np.flatnonzero(codes == EVENT["eval_mode"]):
+        for begin in begins:
             later = decides[np.searchsorted(decides, begin) :]
             if not len(later) or codes[later[0]] != EVENT["train_mode"]:
                 continue
@@ -290,7 +294,7 @@ class StepFolder:
         phases = self._phases(codes, spans)
         self._keep_moments(times, np.where(spans == EVALUATION, IN_EVALUATION, phases))
         count = len(ends)
-        step = np.repeat(np.arange(count), np.diff(ends, prepend=0))
+        step = np.repeat(np.arange(count), ends - np.concatenate(([0], ends[:-1])))
         place = step * (PHASE_COUNT + 1) + np.where(phases >= 0, phases, np.int8(PHASE_COUNT))
         table = np.bincount(place, weights=durations, minlength=count * (PHASE_COUNT + 1))
         table = np.ascontiguousarray(table.reshape(count, PHASE_COUNT + 1)[:, :PHASE_COUNT])
@@ -300,20 +304,36 @@ class StepFolder:
             chosen = np.flatnonzero(which)
             return np.bincount(step[chosen], weights=durations[chosen], minlength=count)
 
-        self.compile_ns += float(durations[spans == tables.COMPILING].sum())
-        more = codes == EVENT["more_updates"]
+        def during(weights: np.ndarray, before: int) -> np.ndarray:
+            """(steps,) ns of each step between two kinds of events."""
+            if before <= 0 and not seen[weights != 0].any():
+                return np.zeros(count)
+            return within(_during(codes[:-1], weights, before))
+
+        def spent(span: int) -> np.ndarray:
+            """(steps,) ns of each step in a span."""
+            return within(spans == span) if there[span] else np.zeros(count)
+
+        seen = np.bincount(codes, minlength=CODE_MASK + 1)
+        there = np.bincount(spans, minlength=NO_SPAN + 1)
+        if there[tables.COMPILING]:
+            self.compile_ns += float(durations[spans == tables.COMPILING].sum())
+        updates = np.ones(count, dtype=np.int64)
+        if seen[EVENT["more_updates"]]:
+            more = codes == EVENT["more_updates"]
+            updates += np.diff(np.cumsum(more)[ends], prepend=int(more[0]))
         columns = {
             "start_ns": np.concatenate((times[:1], times[ends[:-1]])),
             "end_ns": times[ends],
             "phases": table,
             "step_ns": table.sum(axis=1),
-            "wait_ns": within(spans == WAIT),
-            "evaluation_ns": within(spans == EVALUATION),
-            "updates": 1 + np.diff(np.cumsum(more)[ends], prepend=int(more[0])),
+            "wait_ns": spent(WAIT),
+            "evaluation_ns": spent(EVALUATION),
+            "updates": updates,
             "batches": np.bincount(step[self._batches(codes, spans)], minlength=count),
-            "deep_ns": within(_during(codes[:-1], tables.IN_WINDOW, self._in_window)),
-            "communication_ns": within(_during(codes[:-1], tables.IN_COMMUNICATION, self._in_communication)),
-            "profiler_ns": within(spans == tables.DEEP),
+            "deep_ns": during(tables.IN_WINDOW, self._in_window),
+            "communication_ns": during(tables.IN_COMMUNICATION, self._in_communication),
+            "profiler_ns": spent(tables.DEEP),
         }
         self.store.append(columns)
         self._stepped = True
@@ -333,8 +353,9 @@ class StepFolder:
 
     def _keep_moments(self, times: np.ndarray, phases: np.ndarray) -> None:
         self.moments.append((times, phases))
-        while len(self.moments) > 1 and sum(len(piece) for _, piece in self.moments) > MOMENTS_KEPT:
-            self.moments.popleft()
+        self._moments_kept += len(phases)
+        while len(self.moments) > 1 and self._moments_kept > MOMENTS_KEPT:
+            self._moments_kept -= len(self.moments.popleft()[1])
 
     def tail(self) -> Tail | None:
         """What is known of the time after the last whole step; None before the first event."""
@@ -344,22 +365,18 @@ class StepFolder:
 
     def _look_at_tail(self) -> Tail:
         times, codes = self._unpack()
-        opened = np.append(codes, np.uint8(EVENT["guest_flush"]))
-        spans = self._spans(opened)
-        durations = np.append(np.diff(times), 0).astype(float)
-        fetched = np.flatnonzero(codes == EVENT["data_end"])
-        trained = np.flatnonzero(tables.PRODUCTIVE[codes])
-        evaluation = float(durations[spans == EVALUATION].sum())
-        stepped = self._stepped
-        if self.mode == "updates" and stepped and len(fetched) > 1 and not len(trained):
-            spans[: fetched[-1] + 1][spans[: fetched[-1] + 1] != WAIT] = EVALUATION
-            evaluation = float(durations[spans == EVALUATION].sum())
-        modes = np.flatnonzero(
-            (codes == EVENT["eval_mode"]) | (codes == EVENT["train_mode"]) | tables.PRODUCTIVE[codes]
-        )
-        if self.mode == "updates" and stepped and len(modes) and codes[modes[-1]] == EVENT["eval_mode"]:
-            spans[modes[-1] :][spans[modes[-1] :] != WAIT] = EVALUATION
-            evaluation = float(durations[spans == EVALUATION].sum())
+        spans = self._spans(np.append(codes, np.uint8(EVENT["guest_flush"])))
+        durations = np.append(times[1:] - times[:-1], 0).astype(float)
+        if self.mode == "updates" and self._stepped:
+            seen = np.bincount(codes, minlength=CODE_MASK + 1)
+            if seen[EVENT["data_end"]] > 1 and not tables.PRODUCTIVE[codes].any():
+                fetched = np.flatnonzero(codes == EVENT["data_end"])
+                spans[: fetched[-1] + 1][spans[: fetched[-1] + 1] != WAIT] = EVALUATION
+            if seen[EVENT["eval_mode"]]:
+                train = (codes == EVENT["train_mode"]) | tables.PRODUCTIVE[codes]
+                mode = int(np.flatnonzero(train | (codes == EVENT["eval_mode"]))[-1])
+                if codes[mode] == EVENT["eval_mode"]:
+                    spans[mode:][spans[mode:] != WAIT] = EVALUATION
         span = int(spans[-1])
         changes = np.flatnonzero(spans != span)
         since = int(times[changes[-1] + 1]) if len(changes) else int(times[0])
@@ -368,6 +385,6 @@ class StepFolder:
             last_code=int(codes[-1]),
             open_span=SPANS[span] if span < NO_SPAN else None,
             open_since_ns=since,
-            evaluation_ns=evaluation,
+            evaluation_ns=float(durations[spans == EVALUATION].sum()),
             wait_ns=float(durations[spans == WAIT].sum()),
         )

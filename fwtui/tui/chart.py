@@ -224,8 +224,7 @@ def draw_lost(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
 
 def draw_why(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
     """The letter of the phase that swelled, on its colour; its name where it swelled for long enough to write it."""
-    pairs = _pairs(columns.why)
-    letters = [str(late or early) for early, late in pairs]
+    letters = [late or early for early, late in _pairs(columns.why).tolist()]
     place = 0
     while place < len(letters):
         last = place

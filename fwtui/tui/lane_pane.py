@@ -17,7 +17,7 @@ from fwtui.tui.pane_rows import (
     RACED_ROWS,
     PaneData,
 )
-from fwtui.tui.theme import STATE_INK, Theme
+from fwtui.tui.theme import STATE_INK, Theme, cell
 from fwtui.view.frame import ENDED_STATES, LaneFrame
 from fwtui.view.units import show
 
@@ -91,8 +91,8 @@ def draw_body(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
 
 def _divide(canvas: Canvas, rows: int) -> None:
     """A line down the left edge, where nothing stands."""
-    for line in np.flatnonzero(canvas.codes[:rows, 0] == ord(" ")) if canvas.width else ():
-        canvas.put(int(line), 0, "│", "faint")
+    free = np.flatnonzero(canvas.codes[:rows, :1] == ord(" "))
+    canvas.codes[free, :1], canvas.styles[free, :1] = ord("│"), cell("faint")
 
 
 def _title(canvas: Canvas, data: PaneData) -> None:
@@ -158,11 +158,11 @@ def _chart(canvas: Canvas, row: int, height: int, data: PaneData, dots: bool) ->
     chart.draw_stalls(canvas, row, GUTTER, columns)
     scale = data.scale
     ticks = scale.ticks(height) if scale is not None else {}
-    for line in range(height):
-        value = ticks.get(line)
-        canvas.put(row + 1 + line, GUTTER - 1, "│" if value is None else "┤", "faint")
-        if value is not None:
-            canvas.right(row + 1 + line, GUTTER - 1, _label(value), "dim")
+    edge = slice(row + 1, row + 1 + height)
+    canvas.codes[edge, GUTTER - 1], canvas.styles[edge, GUTTER - 1] = ord("│"), cell("faint")
+    for line, value in ticks.items():
+        canvas.put(row + 1 + line, GUTTER - 1, "┤", "faint")
+        canvas.right(row + 1 + line, GUTTER - 1, _label(value), "dim")
     if scale is not None:
         canvas.put(row, 0, "ms".rjust(GUTTER - 1), "dim")
     chart.draw_line(canvas, row + 1, GUTTER, height, columns, scale or chart.Scale(1.0), dots)

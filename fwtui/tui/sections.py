@@ -48,7 +48,7 @@ def phases_over_time(canvas: Canvas, row: int, column: int, height: int, window:
     """Shares of the step's time by phase as stacked columns; returns the row below."""
     shares = window.phases
     known = ~np.isnan(shares).any(axis=1)
-    seen = [index for index in range(len(PHASES)) if known.any() and np.nanmax(shares[known, index]) > 0.005]
+    seen = np.flatnonzero(shares[known].max(axis=0, initial=0.0) > 0.005).tolist()
     place = canvas.put(row, 1, "phases over time ", "strong")
     for index in seen:
         phase = PHASES[index]

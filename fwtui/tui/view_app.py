@@ -90,6 +90,7 @@ class ViewApp(App[str]):
         self.fit_all = False
         """Whether the whole run is to fit, however long it lasts."""
         self.focused_lane = 0
+        self._panes: list[LanePane] = []
         self.shared = True
         self.logarithmic = False
         self.top_ms: float | None = None
@@ -110,9 +111,8 @@ class ViewApp(App[str]):
     def compose(self) -> ComposeResult:
         yield CellGrid(self.cell_theme, id="ranking")
         yield CellGrid(self.cell_theme, id="race")
-        with Grid(id="lanes"):
-            for lane in self.frame.lanes:
-                yield LanePane(self.cell_theme, lane.index)
+        self._panes = [LanePane(self.cell_theme, lane.index) for lane in self.frame.lanes]
+        yield Grid(*self._panes, id="lanes")
         yield CellGrid(self.cell_theme, id="notice")
         yield FooterLine(self.cell_theme, id="keys")
 
@@ -171,7 +171,7 @@ class ViewApp(App[str]):
         if is_behind(self._driver):
             self.pace.skipped += 1
             return
-        if len(self.session.logs) > len(self.main.query(LanePane)):
+        if len(self.session.logs) > len(self._panes):
             self._add_panes()
         self._drawn = shown
         self.frame = self.session.frame(at_ns)
@@ -242,7 +242,7 @@ class ViewApp(App[str]):
         grid = self.main.query_one("#lanes", Grid)
         grid.styles.grid_size_columns = self.layout_now.columns
         grid.styles.grid_size_rows = self.layout_now.rows
-        for pane in self.main.query(LanePane):
+        for pane in self._panes:
             pane.display = pane.index in self.layout_now.lanes
 
     def _place_asked(self) -> tuple[int, int, int, int, bool]:
@@ -252,8 +252,9 @@ class ViewApp(App[str]):
     def _add_panes(self) -> None:
         """Lanes that were started while the screen is open get their panes."""
         grid = self.main.query_one("#lanes", Grid)
-        for index in range(len(self.main.query(LanePane)), len(self.session.logs)):
-            grid.mount(LanePane(self.cell_theme, index))
+        added = [LanePane(self.cell_theme, index) for index in range(len(self._panes), len(self.session.logs))]
+        self._panes += added
+        grid.mount(*added)
         self.call_after_refresh(self._arrange)
         self.redraw_soon()
 
@@ -286,7 +287,7 @@ class ViewApp(App[str]):
         words.put(0, 1, clip(self._notice(), words.width - 2), "notice")
         notice.show(words)
         main.query_one(FooterLine).draw(self.config.commands, self.cost_words())
-        self._draw_lanes(main, at_ns)
+        self._draw_lanes(at_ns)
 
     def _moment(self) -> tuple[str, bool]:
         """The moment in words, and whether it must be read: it is not the newest."""
@@ -318,8 +319,8 @@ class ViewApp(App[str]):
         cpu, sent, fps = cost
         return f"screen {cpu * 100:.0f} % cpu · {sent / 1000:.1f} kB/s · {fps:.0f} fps"
 
-    def _draw_lanes(self, main: Screen[object], at_ns: int) -> None:
-        panes = [pane for pane in main.query(LanePane) if pane.display and pane.size.width]
+    def _draw_lanes(self, at_ns: int) -> None:
+        panes = [pane for pane in self._panes if pane.display and pane.size.width]
         if not panes:
             return
         cells = chart_cells(min(pane.size.width for pane in panes))

@@ -22,7 +22,7 @@ _LETTERS = np.array([phase.letter for phase in PHASES])
 
 def _overlap(starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Weighted time of the intervals that falls between successive edges; intervals are in order and do not overlap."""
-    if not len(starts):
+    if not weights.any():
         return np.zeros(len(edges) - 1)
     knots = np.column_stack((starts, np.maximum(ends, starts))).ravel()
     lengths = (ends - starts) * weights
@@ -59,7 +59,7 @@ def phase_sums(steps: Steps, start_ns: int, slot_ns: float, first: int, count: i
 def swelled_phase(derived: Derived, stalled: np.ndarray) -> np.ndarray:
     """Index of the phase that swelled most against the typical step, for each stalled step."""
     calm = np.flatnonzero(derived.counted & ~derived.stalled)
-    calm = calm[:: max(1, len(calm) // 4096)]
+    calm = calm[:: max(1, len(calm) // 1024)]
     typical = derived.steps.phases[calm].mean(axis=0) if len(calm) else 0.0
     result: np.ndarray = np.argmax(derived.steps.phases[stalled] - typical, axis=1)
     return result

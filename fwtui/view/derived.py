@@ -127,8 +127,8 @@ class Derivation:
         steps = Steps(**{name: column[self.anchor :] for name, column in self._store.arrays().items()})
         waits_before = int(self.flags["turn"][-1]) if fresh else 0
         compile_ns = steps.phases[:, PHASE_INDEX["compile"]]
-        counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns, steps.deep_ns)
         final = self.settled - self.anchor
+        counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns, steps.deep_ns, final)
         counted[:final] = self.flags["counted"][self.anchor : self.settled]
         stalled, lost = find_stalls(steps.step_ns, counted, final, _work(steps))
         self.flags.append(

@@ -100,6 +100,8 @@ class _GrowingFile:
 
     def new_lines(self) -> bytes:
         try:
+            if os.stat(self.path).st_size <= self._offset:
+                return b""
             with open(self.path, "rb") as file:
                 file.seek(self._offset)
                 data = file.read()
@@ -117,6 +119,7 @@ class LaneLog:
         self._folder = folder
         self._name = name
         self._rank: Path | None = None
+        self._rank_number = 0
         self._reader: EventLogReader | None = None
         self._notes_file: _GrowingFile | None = None
         self._facts_stamp: tuple[int, int] | None = None
@@ -163,16 +166,13 @@ class LaneLog:
                 changed = True
                 if len(self.folder.store) > LIMIT:
                     self.history.trim(self.derived())
+                if len(words) < _PIECE_WORDS:
+                    break
         self.ranks.poll()
         self.stacks.settle(self.folder, self._rank_number)
         before = self._rank
         self._find_rank()  # the first one may have ended without a step: a program that executes itself anew
         return self.poll(until_s) or changed if self._rank is not before else changed
-
-    @property
-    def _rank_number(self) -> int:
-        digits = re.findall(r"\d+", self._rank.name) if self._rank is not None else []
-        return int(digits[0]) if digits else 0
 
     def _find_rank(self) -> None:
         """Settle on the rank that trains: the first one, or a later one that has steps while this one has none.
@@ -206,6 +206,8 @@ class LaneLog:
                 reader.close()
                 reader = EventLogReader(str(path / EVENTS))
             self._rank, self._reader, self.problem = path, reader, None
+            digits = re.findall(r"\d+", path.name)
+            self._rank_number = int(digits[0]) if digits else 0
             self._notes_file = _GrowingFile(path / NOTES)
             self._restart()
             self.notes, self._facts_stamp = Notes(), None

@@ -53,26 +53,27 @@ class LaneStatistics:
         """The end of the last step that it knows of."""
         self.updates = int(steps.updates.sum())
         self.counted = int(counted.sum())
-        per_update_ms = steps.step_ns[counted] / 1e6 / steps.updates[counted]
+        own_ns, phases_ns, updates = steps.step_ns[counted], steps.phases[counted], steps.updates[counted]
+        per_update_ms = own_ns / 1e6 / updates
         self.lane_ms = per_update_ms
         self.block = derived.block[counted]
         self.end_ns = steps.end_ns[counted]
-        self.phases_ms = steps.phases[counted] / 1e6 / steps.updates[counted, None]
+        self.phases_ms = _each(phases_ns / 1e6, updates)
         self.step_ms: StepTimes | None = step_times(per_update_ms)
         calm, over = counted & ~stalled, counted & stalled
-        self.typical = self._mean(self._middle(steps.phases[calm] / steps.updates[calm, None]))
+        self.typical = self._mean(self._middle(_each(steps.phases[calm], steps.updates[calm])))
         self.stalled = self._mean(steps.phases[over])
         self.stalls = int(over.sum())
         self.phases: dict[str, PhaseTime | None] = dict.fromkeys(PHASE_NAMES)
         self.lost_share: float | None = None
         if self.counted:
-            mean = steps.phases[counted].mean(axis=0) / 1e6
+            mean = phases_ns.mean(axis=0) / 1e6
             total = float(mean.sum())
-            self.lost_share = float(derived.lost_ns[counted].sum() / steps.step_ns[counted].sum()) if total else None
+            self.lost_share = float(derived.lost_ns[counted].sum() / own_ns.sum()) if total else None
             for name, ms in zip(PHASE_NAMES, mean, strict=True):
                 if ms > 0 or log.saw(*_MEASURED_BY[name]):
                     self.phases[name] = PhaseTime(float(ms), float(ms / total) if total else 0.0)
-        self.own_s = float(steps.step_ns[counted].sum()) / 1e9
+        self.own_s = float(own_ns.sum()) / 1e9
         self.training_ns = float(steps.step_ns.sum())
         self.wait_ns = float(steps.wait_ns.sum())
         self.evaluation_ns = float(steps.evaluation_ns.sum())
@@ -120,6 +121,11 @@ class LaneStatistics:
             return None
         mean = phases_ns.mean(axis=0) / 1e6
         return {name: float(ms) for name, ms in zip(PHASE_NAMES, mean, strict=True) if ms > 0}
+
+
+def _each(phases_ns: np.ndarray, updates: np.ndarray) -> np.ndarray:
+    """(steps, phases) by update: what it is already where every step makes one."""
+    return phases_ns if (updates == 1).all() else phases_ns / updates[:, None]
 
 
 def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> LaneStatistics:

@@ -46,6 +46,8 @@ class Samples:
     def last(self, source: int, metric: str, until_ns: float, within_ns: float = 2e9) -> float | None:
         """The newest measured value, if it is recent; else None."""
         times, values = self.of(source, metric, until_ns)
+        if not len(times):
+            return None
         recent = values[np.searchsorted(times, until_ns - within_ns) :]
         recent = recent[~np.isnan(recent)]
         return float(recent[-1]) if len(recent) else None
@@ -53,6 +55,8 @@ class Samples:
     def reduce(self, source: int, metric: str, until_ns: float, how: str, since_ns: float = 0.0) -> float | None:
         """`max` or `mean` of the measured values since a moment; None of none."""
         times, values = self.of(source, metric, until_ns)
+        if not len(times):
+            return None
         values = values[np.searchsorted(times, since_ns) :]
         values = values[~np.isnan(values)]
         return float(getattr(np, how)(values)) if len(values) else None
