@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import scenarios
 
+from fwtui.analysis.bootstrap import Rivals
 from fwtui.analysis.comparison import LaneSteps, compare, headline
 from fwtui.analysis.parity import can_be_scaled, parity_list, unfair_reasons
 from fwtui.analysis.results import Pair
@@ -154,6 +156,17 @@ def test_a_wide_interval_names_what_else_used_the_machine() -> None:
     found = pair_of(lane("a", 5), wide, disturbance="other programs used 1.3 of 2 cores meanwhile")
     assert found.verdict == "undecided"
     assert "farther than ±10%; other programs used 1.3 of 2 cores" in str(found.reason)
+
+
+@pytest.mark.parametrize(("until_s", "word"), [(9.0, "undecided"), (4.0, "slower"), (0.0, "slower")])
+def test_a_machine_that_others_crowd_decides_nothing(until_s: float, word: str) -> None:
+    """Most of 14 turns; less than half of them; none."""
+    lanes = [lane(name, ms, turns=14) for name, ms in (("a", 5), ("bb", 9))]
+    lanes = [replace(one, end_ns=one.end_ns + np.tile(np.arange(30) * 0.01e9, 14)) for one in lanes]
+    at_s = np.arange(0, 20, 0.1)
+    found = pair_of(*lanes, rivals=Rivals(at_s * 1e9, np.where(at_s < until_s, 1.0, 0.1)))
+    assert found.verdict == word
+    assert ("other programs crowded the machine in 9 of the 14" in str(found.reason)) == (word == "undecided")
 
 
 def test_a_change_of_schedule_parts_the_statistics() -> None:

@@ -77,6 +77,8 @@ class Blocks:
             a_pair, b_pair = np.arange(counts[0]), np.arange(counts[1])
         self.left_out = 0
         """Pairs of blocks that do not count because other programs crowded the machine."""
+        self.crowded = 0
+        """Pairs of blocks that count although they did: too few others were there."""
         if rivals is not None and len(rivals.at_ns) > 1:
             calm = (
                 _calm(a_pair, counts[0], a_number, a_end_ns, rivals),
@@ -88,6 +90,8 @@ class Blocks:
             if min(left) >= LEAST_CALM:
                 self.left_out = sum(counts) // 2 - sum(left) // 2
                 a_pair, b_pair, counts = _only(a_pair, calm[0]), _only(b_pair, calm[1]), left
+            else:
+                self.crowded = min(counts) - min(left)
         self.count = min(counts)
         """Pairs of blocks; of lanes that are not paired, the fewer blocks."""
         self.enough = self.count >= MIN_BLOCKS

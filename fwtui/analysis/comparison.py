@@ -129,6 +129,8 @@ def _few(*lanes: LaneSteps) -> str:
     return " and ".join(words) or "a step takes no time"
 
 
+MOST_CROWDED = 0.5
+"""Where other programs crowded the machine in more of the turns than this, they are what was measured."""
 MOST_COMPILING = 0.2
 """A lane in which more of the later steps than this were traced or compiled has no steady state."""
 
@@ -157,6 +159,8 @@ def _why_undecided(
         half = (high - low) / (high + low)
         why = f"the interval reaches ±{half:.0%}, farther than ±{UNDECIDED_HALF_WIDTH:.0%}"
         return f"{why}; {disturbance}" if disturbance else why
+    if blocks.crowded > MOST_CROWDED * blocks.count:
+        return f"other programs crowded the machine in {blocks.crowded} of the {blocks.count} pairs of turns"
     return None
 
 

@@ -222,7 +222,7 @@ def condition_lines(frame: Frame) -> list[str]:
         if item.equal is False and not item.fatal
     ]
     if frame.schedule == "together" and len(frame.lanes) > 1:
-        lines.append("the lanes shared the machine, its cores split among them (--schedule together)")
+        lines.append("the lanes shared the machine (--schedule together)")
     lines += [
         f"{pair.lane}: {pair.left_out} pairs of turns are left out, in which other programs crowded the machine"
         for pair in comparison.pairs
