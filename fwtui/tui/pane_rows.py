@@ -130,10 +130,11 @@ def _axis(canvas: Canvas, row: int, data: PaneData) -> None:
 def _bar(canvas: Canvas, row: int, data: PaneData, stalled: bool) -> None:
     """A step's phases, each step filling the width: the phase that swells is the cause."""
     phases = (data.lane.stalled_ms if stalled else data.lane.typical_ms) or {}
-    total = sum(phases.values())
+    total = sum(phases.values()) if phases else None
     canvas.put(row, 0, ("stall" if stalled else "step").rjust(GUTTER - 1), "stall" if stalled else "dim")
     column = canvas.put(row, GUTTER, show(total, "ms").ljust(8), "stall" if stalled else "strong") + 1
-    phase_bar.draw(canvas, row, column, max(0, canvas.width - column - 1), phases, total)
+    if total is not None:
+        phase_bar.draw(canvas, row, column, max(0, canvas.width - column - 1), phases, total)
 
 
 def _typical(canvas: Canvas, row: int, data: PaneData) -> None:
