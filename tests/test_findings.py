@@ -155,6 +155,12 @@ def test_a_pair_shows_what_the_slower_lane_lacks(code: str) -> None:
     assert second == ()
 
 
+def test_a_lane_that_got_no_core_is_held_against_none() -> None:
+    starved = lane(median_ms=200.0, guest={"compiled": False}, run_delay_share=0.58)
+    first, _ = find_all([starved, lane(median_ms=9.0, guest={"compiled": True})], None)
+    assert [one.code for one in first] == ["cpu-starved"]
+
+
 def test_keras_on_a_backend_is_held_against_the_backend() -> None:
     wrapped = lane(framework="keras", backend="torch", median_ms=20.0, guest={"parameters": 5})
     plain = lane(guest={"parameters": 5})

@@ -23,9 +23,15 @@ def against_others(index: int, lanes: Sequence[LaneFacts], comparison: Compariso
     return found + _unequal(lane, comparison, {one.code for one in found})
 
 
+MOST_STARVED = 0.3
+"""A lane whose main thread waited for a core for a larger share of the time says nothing of the other lane's merits."""
+
+
 def _ratio(lane: LaneFacts, other: LaneFacts) -> float | None:
     """This lane's median step over the other's, per sample where both are known."""
     if not lane.median_ms or not other.median_ms or not (lane.settled and other.settled):
+        return None
+    if max(lane.run_delay_share or 0.0, other.run_delay_share or 0.0) > MOST_STARVED:
         return None
     mine, others = lane.guest.get("samples_per_step"), other.guest.get("samples_per_step")
     scale = float(others) / float(mine) if mine and others else 1.0
