@@ -34,9 +34,6 @@ NEVER = 1 << 62
 HOLD_BACK_NS = 5_000_000
 """Words younger than this wait for the next drain: another thread may be about to append an older one."""
 
-LAUNCHERS = ("torchrun", "accelerate", "deepspeed")
-LAUNCHER_MODULES = ("torch.distributed.run", "torch.distributed.launch", "accelerate.commands", "torch._inductor")
-"""Started as a script or by `-m`: they import torch, but the training runs in their children."""
 QUIET_NS = 1_000_000_000
 """After this long without an event a `guest_flush` says that the guest lives."""
 
@@ -82,7 +79,9 @@ main_thread = threading.get_ident()
 def start() -> None:
     """Arm the guest: post-import hooks only. Files are made when a framework is met, or `fwtui.mark` is used."""
     global _lane_dir, _start_ns
-    if _is_helper_process():
+    from fwtui.guest import helper_processes
+
+    if helper_processes.is_one():
         return
     _lane_dir = os.environ["FWTUI_LANE_DIR"]
     _start_ns = time.perf_counter_ns()
@@ -91,24 +90,6 @@ def start() -> None:
     import_hooks.install()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_pause, after_in_parent=_go_on, after_in_child=_leave)
-
-
-def _is_helper_process() -> bool:
-    """Whether this interpreter helps another: a worker of multiprocessing or of a compiler, or a launcher of ranks."""
-    argv = getattr(sys, "orig_argv", None)
-    if argv is None:  # Python 3.9
-        try:
-            with open("/proc/self/cmdline", "rb") as file:
-                argv = file.read().decode("utf-8", "replace").split("\0")
-        except OSError:
-            argv = sys.argv
-    script = next((word for word in argv[1:] if not word.startswith("-")), "")
-    return (
-        "--multiprocessing-fork" in argv
-        or script.startswith(("from multiprocessing", "from joblib", *LAUNCHER_MODULES))
-        or "_inductor/compile_worker" in script.replace(os.sep, "/")
-        or os.path.basename(script) in LAUNCHERS
-    )
 
 
 def active() -> bool:
