@@ -67,25 +67,26 @@ def _pair(canvas: Canvas, row: int, pair: Pair, baseline: str) -> int:
     )
     if not pair.causes:
         return row
-    canvas.put(row, 1, f"gap {show(pair.gap_ms, 'ms')} a step, by phase", "dim")
+    canvas.put(row, 1, f"gap {show(pair.gap_ms, 'ms')} a step, by cause; to the right: {pair.lane} takes longer", "dim")
     row += 1
     largest = max(abs(cause.ms) for cause in pair.causes) or 1.0
-    figures = 44 if canvas.width >= 90 else 30
-    room = max(4, canvas.width - figures - 16)
-    middle = 14 + max((room * -min(0.0, *(c.ms for c in pair.causes)) / _span(pair)), 0)
+    wide = canvas.width >= 90
+    figures, name = (48, 22) if wide else (30, 12)
+    room = max(4, canvas.width - figures - name - 4)
+    middle = name + 2 + max((room * -min(0.0, *(c.ms for c in pair.causes)) / _span(pair)), 0)
     for cause in pair.causes:
         phase = getattr(cause, "phase", None) or cause.code
         ink = phase if phase in PHASE_NAMES else "stall"
-        canvas.put(row, 1, clip(cause.code, 12), "text")
+        canvas.put(row, 1, clip(cause.code, name), "text")
         length = round(abs(cause.ms) / _span(pair) * room)
         start = round(middle) if cause.ms >= 0 else round(middle) - length
         canvas.put(row, start, "█" * length or "▏", ink)
         share = f" {show(cause.share_of_gap, 'share')} of the gap" if cause.share_of_gap is not None else ""
-        bounds = f" [{cause.ci95[0]:+.2f}, {cause.ci95[1]:+.2f}]" if cause.ci95 and figures > 40 else ""
-        sign = "+" if cause.ms >= 0 else "−"
+        bounds = f" [{cause.ci95[0]:+.3g}, {cause.ci95[1]:+.3g}]" if cause.ci95 and wide else ""
+        sign = "+" if cause.ms >= 0 else "-"
         canvas.put(
             row,
-            15 + room,
+            name + 3 + room,
             f"{sign}{show(abs(cause.ms), 'ms'):>9}{bounds}{share}",
             "dim" if abs(cause.ms) < largest / 50 else "text",
         )
@@ -100,7 +101,9 @@ def _span(pair: Pair) -> float:
 
 def _parity(canvas: Canvas, row: int, comparison: Comparison, names: list[str]) -> int:
     """Whether the lanes do the same work, item by item."""
-    note = "fair" if comparison.fair else "UNFAIR"
+    unknown = sum(item.equal is None for item in comparison.conditions)
+    fair = f"fair as far as known; {unknown} not known" if unknown else "fair"
+    note = fair if comparison.fair else "UNFAIR"
     if comparison.parity is not None:
         parity = comparison.parity
         note += f"; losses of {parity.checked_steps} steps differ by at most {parity.max_abs_loss_difference:.2g}"

@@ -29,7 +29,7 @@ def bounds(steps_ms: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def histogram(canvas: Canvas, row: int, column: int, height: int, steps_ms: np.ndarray, lane: LaneFrame) -> int:
-    """One lane's step times, with the median and the percentiles marked below; returns the row below."""
+    """One lane's step times, with lines at the percentiles that are told below; returns the row below."""
     width = canvas.width - column - 1
     if width < 10 or not len(steps_ms) or lane.step_ms is None:
         canvas.put(row, column, "n/a", "dim")
@@ -52,9 +52,11 @@ def histogram(canvas: Canvas, row: int, column: int, height: int, steps_ms: np.n
         for name, value in (("p5", times.p5), ("median", times.median), ("p95", times.p95), ("p99", times.p99))
     )
     canvas.put(row + 1, column, words, "text")
-    canvas.put(
-        row + 2, column, f"spread {show(times.iqr, 'ms')} between the quartiles of {len(steps_ms):,} steps", "dim"
-    )
+    spread = f"spread {show(times.iqr, 'ms')} between the quartiles of {len(steps_ms):,} steps"
+    beyond = float(np.mean(steps_ms > high))
+    if beyond:
+        spread += f"; {show(beyond, 'share')} of them to the right of this"
+    canvas.put(row + 2, column, spread, "dim")
     return row + 3
 
 
