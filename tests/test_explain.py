@@ -266,6 +266,15 @@ def test_the_sentence_names_the_largest_cause_its_share_and_what_is_left_with_th
     assert text.endswith("; whether these add up was not tried")
 
 
+@pytest.mark.parametrize(("verdict", "first"), [("proven", "no-callback"), ("undecided", "steps-per-execution")])
+def test_a_change_that_does_away_with_another_cause_too_stands_behind_it(verdict: str, first: str) -> None:
+    big, small = explained().experiments[:2]
+    inside = replace(small, factor="no-callback", cause="the callback", verdict=verdict)
+    text = explained(experiments=(replace(big, factor="steps-per-execution", cause="fit's own cost"), inside))
+    assert text.experiments[0].factor == first
+    assert ("is fit's own cost and the callback" in text.sentence) == (verdict == "proven")
+
+
 def test_what_costs_more_than_the_gap_is_said_to() -> None:
     costs_more = replace(
         explained().experiments[0], effect_ms=Measured(5.6, (5.0, 6.2)), speedup=Measured(4.0, (3.0, 5.0))

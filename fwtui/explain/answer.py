@@ -18,6 +18,10 @@ from fwtui.analysis.explanation import (
     total,
 )
 from fwtui.explain.effects import quotient
+from fwtui.explain.factors import FACTORS
+from fwtui.explain.script_factors import SCRIPT_FACTORS
+
+_CONTAINS = {factor.name: factor.contains for factor in (*FACTORS, *SCRIPT_FACTORS) if factor.contains}
 
 SMALL_SHARE = 0.05
 """What is smaller than this share of the gap explains nothing; no experiment is run on to see it."""
@@ -49,13 +53,28 @@ def decided(effect: Measured | None, gap: Measured) -> bool:
 
 
 def order(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
-    """Proven ones first, the largest effect before the others; what was not tried comes last."""
+    """Proven ones first, the largest effect before the others; one that has others' in it stands behind them.
+
+    What was not tried comes last.
+    """
     rank = ("proven", "undecided", "no effect", "makes it worse", "failed", "not tried")
 
     def key(experiment: Experiment) -> tuple[int, float]:
         return rank.index(experiment.verdict), -(experiment.effect_ms.value if experiment.effect_ms else -math.inf)
 
-    return tuple(sorted(experiments, key=key))
+    ordered = sorted(experiments, key=key)
+    for item in tuple(ordered):
+        behind = [ordered.index(one) for one in contained(item, ordered)]
+        if behind and ordered.index(item) < max(behind):
+            ordered.remove(item)
+            ordered.insert(max(behind), item)
+    return tuple(ordered)
+
+
+def contained(item: Experiment, experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Proven causes that a proven change does away with as well."""
+    inside = _CONTAINS.get(item.factor, ()) if item.verdict == "proven" else ()
+    return [one for one in experiments if one.factor in inside and one.verdict == "proven"]
 
 
 def add_up(joint: Measured | None, parts: Sequence[Measured], gap: Measured) -> tuple[Measured | None, bool | None]:
@@ -117,11 +136,12 @@ def _part(item: Experiment, explanation: Explanation) -> str:
     """`71 % of the gap is …`; what costs more than the gap is said to, and what is left with the change."""
     share = item.share_of_gap
     assert share is not None
-    text = f"{_share(share)} of the gap is {item.cause}"
+    cause = " and ".join([item.cause, *(one.cause for one in contained(item, explanation.experiments))])
+    text = f"{_share(share)} of the gap is {cause}"
     if share.value > 1 + SMALL_SHARE:
-        text = f"{item.cause} costs {_share(share)} of the gap, more than all of it"
+        text = f"{cause} costs {_share(share)} of the gap, more than all of it"
         if share.ci95 and share.ci95[0] <= 1 + SMALL_SHARE:
-            text = f"all of the gap is {item.cause} ({_share(share)})"
+            text = f"all of the gap is {cause} ({_share(share)})"
     after = after_change(explanation.ratio, item.speedup)
     how = "gone with" if item.fix else "measured with"
     return f"{text}, {how} `{item.changed}`" + (f": {_times(after)}" if after else "")

@@ -35,6 +35,8 @@ class Factor(NamedTuple):
     """Names of rules in `plan.NEEDS` that must hold."""
     findings: tuple[str, ...] = ()
     """Other findings that speak for it, besides its own code."""
+    contains: tuple[str, ...] = ()
+    """Factors that this change does away with as well: where they are proven, it stands behind them."""
     side: str = "slower"
     """The lane that it changes; on the `faster` one it measures what that lane owes to what it has."""
 

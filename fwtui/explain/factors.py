@@ -91,6 +91,7 @@ FACTORS: tuple[Factor, ...] = (
         sets={"steps_per_execution": 32},
         worth=0.5,
         needs=("not eager", "not on torch"),
+        contains=("no-callback",),
     ),
     Factor(
         "jit",

@@ -63,6 +63,7 @@ SCRIPT_FACTORS: tuple[Factor, ...] = (
         hook="steps_per_execution=32",
         worth=0.45,
         needs=("script", "not eager", "not on torch", "one step an execution"),
+        contains=("hook-no-callbacks",),
     ),
     Factor(
         "hook-jit",
