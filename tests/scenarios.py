@@ -100,6 +100,8 @@ SCENARIOS: dict[str, Scenario] = {
 }
 CUTS_S = {"importing": 0.9}
 """Scenarios that are always a run still going on, and for how long it has been."""
+_SIMULATED: dict[str, list[SimulatedLane]] = {}
+"""What was simulated, by the whole scenario in words: the same each time, so made once. Copy what is to be changed."""
 
 
 def write(name: str, path: str | os.PathLike[str], cut_s: float | None = None) -> ScenarioFolder:
@@ -111,8 +113,20 @@ def write(name: str, path: str | os.PathLike[str], cut_s: float | None = None) -
         cut_s: stop the recording so many seconds after its start, as a run that is still going on.
     """
     scenario = SCENARIOS[name]
-    cut_s = CUTS_S.get(name, cut_s)
-    lanes = _simulate(scenario)
+    words = repr(scenario)
+    if words not in _SIMULATED:
+        _SIMULATED[words] = simulate(scenario)
+    lanes = [lane.copy() for lane in _SIMULATED[words]]
+    folder = write_lanes(scenario, lanes, path, CUTS_S.get(name, cut_s))
+    if name == "truncated":
+        cut_log_in_mid_word(folder.lane("torch") / "rank-0" / run_folder.EVENTS)
+    return folder
+
+
+def write_lanes(
+    scenario: Scenario, lanes: Sequence[SimulatedLane], path: str | os.PathLike[str], cut_s: float | None = None
+) -> ScenarioFolder:
+    """Write what `simulate` made of a scenario as a run folder."""
     end_ns = max(lane.now_ns for lane in lanes) + 50 * MS
     if cut_s is not None:
         end_ns = min(end_ns, START_NS + round(cut_s * 1000) * MS)
@@ -127,8 +141,6 @@ def write(name: str, path: str | os.PathLike[str], cut_s: float | None = None) -
         _write_lane(folder, lane)
     _write_samples(folder, lanes, end_ns)
     folder.write_manifest(_manifest(folder, scenario, lanes, end_ns))
-    if name == "truncated":
-        cut_log_in_mid_word(folder.lane("torch") / "rank-0" / run_folder.EVENTS)
     return folder
 
 
@@ -161,7 +173,8 @@ def write_garbage_manifest(variant: str, path: str | os.PathLike[str]) -> RunFol
     return folder
 
 
-def _simulate(scenario: Scenario) -> list[SimulatedLane]:
+def simulate(scenario: Scenario) -> list[SimulatedLane]:
+    """Let a scenario's lanes run to their end."""
     lanes = [SimulatedLane(lane, START_NS + 40 * MS, seed) for seed, lane in enumerate(scenario.lanes)]
     for lane in lanes:
         lane.start_up(_plan(scenario, lane.lane))

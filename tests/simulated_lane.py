@@ -6,6 +6,7 @@ and the train function; a raw TensorFlow loop its iterator and the train functio
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Mapping
@@ -116,6 +117,12 @@ class SimulatedLane:
         self._random = random.Random(seed)
         self._after_turn = True
         self._last_loss_ns = 0
+
+    def copy(self) -> SimulatedLane:
+        """A lane that can be cut without changing this one."""
+        other = copy.copy(self)
+        other.truth = copy.copy(self.truth)
+        return other
 
     def start_up(self, plan: Mapping[str, int]) -> None:
         """From the process's start to its first step boundary."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from guest_programs import lane as lanes
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.beside]
 
 SABOTAGE = """
 import importlib, os
@@ -63,6 +65,7 @@ PROGRAMS = {
     "tensorflow": ("tf_loop.py",),
     "jax": ("jax_loop.py", "jit"),
 }
+ENVIRONMENT = {"KERAS_BACKEND": "tensorflow"}
 ENDS = {"torch": "optimizer_end", "keras": "batch_end_exit", "tensorflow": "train_call_end", "jax": "train_call_end"}
 
 
@@ -72,13 +75,18 @@ def run_both(tmp_path: Path, framework: str, broken: list[str]) -> lanes.Lane:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
     (tmp_path / "sitecustomize.py").write_text(SABOTAGE)
-    env = {"KERAS_BACKEND": "tensorflow"}
-    lane = lanes.run(tmp_path / "lane", *PROGRAMS[framework], PYTHONPATH=str(tmp_path), BREAK=" ".join(broken), **env)
-    bare = lanes.run_bare(*PROGRAMS[framework], **env)
+    more = {"PYTHONPATH": str(tmp_path), "BREAK": " ".join(broken)}
+    lane = lanes.run(tmp_path / "lane", *PROGRAMS[framework], **ENVIRONMENT, **more)
+    bare = run_bare(framework)
     assert (lane.returncode, without_clock(lane.stdout)) == (bare.returncode, without_clock(bare.stdout)), lane.stderr
     assert lane.returncode == 0
     assert "is broken" not in lane.stderr
     return lane
+
+
+@functools.cache
+def run_bare(framework: str) -> subprocess.CompletedProcess[str]:
+    return lanes.run_bare(*PROGRAMS[framework], **ENVIRONMENT)
 
 
 def without_clock(text: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fwtui.cli import COMMANDS
+from fwtui.cli import COMMANDS, main
 from fwtui.commands import interpreters
 from fwtui.commands.run import exit_code
 from fwtui.recording.control import send
@@ -124,8 +124,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_a_mistake_is_one_sentence_that_helps(here: Here, line: str) -> None:
-    code, out, err = here.run(*line.split())
+def test_a_mistake_is_one_sentence_that_helps(
+    here: Here, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(here.path)
+    monkeypatch.setenv("FWTUI_RUN_DIR", str(here.runs))
+    code = main(line.split())
+    out, err = capsys.readouterr()
     assert (code, out) == (2, "")
     assert err.startswith("fwtui: ")
     assert err.count("\n") == 1
@@ -221,8 +226,6 @@ def test_a_folder_that_cannot_be_written_is_named(here: Here) -> None:
 
 
 def test_a_full_disk_is_named(here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from fwtui.cli import main
-
     usage = shutil.disk_usage(here.path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     monkeypatch.chdir(here.path)
@@ -269,9 +272,11 @@ def test_a_probe_of_no_python_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(here: Here, command: str) -> None:
-    code, out, _ = here.run(command, "--help")
-    assert code == 0
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    out = capsys.readouterr().out
+    assert ended.value.code == 0
     assert COMMANDS[command].split(",")[0] in " ".join(out.split())
 
 
@@ -299,27 +304,32 @@ def test_a_terminal_that_is_too_small_is_told_so(here: Here) -> None:
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 def test_ctrl_c_in_the_screen_stops_the_run_and_prints_the_summary(here: Here) -> None:
-    code, screen = in_tmux(here, 100, 50, "endless.py b=endless.py", keys_after_s=3)
+    code, screen = in_tmux(here, 100, 50, "endless.py b=endless.py", wait_for="it/s")
     assert code == 130
     assert "run folder" in screen
     assert here.leaves_nothing()
 
 
-def in_tmux(here: Here, columns: int, lines: int, line: str, keys_after_s: float | None = None) -> tuple[int, str]:
-    """Run fwtui in a real terminal, Ctrl-C after a while if asked; its exit code and what is on the screen then."""
+def in_tmux(here: Here, columns: int, lines: int, line: str, wait_for: str | None = None) -> tuple[int, str]:
+    """Run fwtui in a real terminal, with Ctrl-C once a text is seen if asked; its exit code and the screen then."""
     tmux = ["tmux", "-L", here.mark]
     command = f"{sys.executable} -m fwtui {line}; echo $? > code.part; mv code.part code; sleep 60"
     size = ["-x", str(columns), "-y", str(lines)]
+
+    def shown() -> str:
+        command = [*tmux, "capture-pane", "-p", "-J"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
     subprocess.run([*tmux, "new-session", "-d", *size, command], cwd=here.path, env=here.environment, check=True)
     try:
-        if keys_after_s is not None:
-            time.sleep(keys_after_s)
-            subprocess.run([*tmux, "send-keys", "C-c"], check=True)
         deadline = time.monotonic() + 60
+        if wait_for is not None:
+            while wait_for not in shown() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            subprocess.run([*tmux, "send-keys", "C-c"], check=True)
         while not (here.path / "code").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        screen = subprocess.run([*tmux, "capture-pane", "-p", "-J"], capture_output=True, text=True, check=True).stdout
-        return int((here.path / "code").read_text()), screen
+        return int((here.path / "code").read_text()), shown()
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
 

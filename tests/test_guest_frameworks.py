@@ -15,7 +15,7 @@ from guest_programs import lane as lanes
 from fwtui.recording.event_log import HEADER_BYTES, SLOT_COUNT, TurnGate
 from fwtui.recording.vocabulary import GATE_GO, GATE_HOLD
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.beside]
 EPOCHS, BATCHES = 2, 12
 """Of 32 in every program: two epochs of 192 samples."""
 
@@ -93,7 +93,7 @@ def test_torch(tmp_path: Path, options: list[str], updates: int, backwards: int,
 
 def test_a_loaders_workers_stand_still_while_their_lane_waits(tmp_path: Path) -> None:
     needs("torch")
-    argv = ("torch_loop.py", "--workers", "2", "--epochs", "200")
+    argv = ("torch_loop.py", "--workers", "2", "--epochs", "60")
     process = lanes.start(tmp_path / "lane", *argv)
     log = tmp_path / "lane" / "rank-0" / "events.log"
     wait_until(lambda: log.exists() and log.stat().st_size > HEADER_BYTES)

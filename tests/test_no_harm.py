@@ -12,7 +12,7 @@ import matrix
 import pytest
 from lanes import BOOTSTRAP
 
-pytestmark = [pytest.mark.frameworks]
+pytestmark = [pytest.mark.frameworks, pytest.mark.beside]
 CELLS = [cell for cell in matrix.CELLS if cell.same]
 SAMPLE = ("PyTorch loop: DataLoader", "program that: has an excepthook")
 

@@ -145,7 +145,7 @@ def test_lanes_take_turns_and_never_overlap(make_run: MakeRun) -> None:
 
 
 def test_a_turn_of_long_steps_goes_on_until_it_holds_some(make_run: MakeRun) -> None:
-    folder = make_run(steps(sleep=0.15), steps(sleep=0.005))  # a turn is 100 ms
+    folder = make_run(steps(sleep=0.06), steps(sleep=0.005))  # a turn is 100 ms
     start(folder)
     wait_for(lambda: step_count(folder, "lane0") >= 20)
     send(folder, {"do": "stop"})
@@ -160,8 +160,9 @@ def test_a_turn_of_long_steps_goes_on_until_it_holds_some(make_run: MakeRun) -> 
     assert min(held[:-1]) >= 6
 
 
+@pytest.mark.alone
 def test_the_samples_log_has_five_rows_a_second_of_each_source(make_run: MakeRun) -> None:
-    folder = make_run("import time\nend = time.time() + 3\nwhile time.time() < end: pass", schedule="together")
+    folder = make_run("import time\nend = time.time() + 1.5\nwhile time.time() < end: pass", schedule="together")
     start(folder)
     wait_for_end(folder)
     reader = SamplesLogReader(str(folder.samples_path))
@@ -274,7 +275,7 @@ def test_seconds_finish_built_in_lanes_and_stop_commands(make_run: MakeRun, sche
     finishable = "from fwtui import mark\nimport time\nwith mark.finishable():\n" + (
         "    while True:\n        with mark.step():\n            time.sleep(0.005)\n"
     )
-    folder = make_run(finishable, steps(), seconds=1, schedule=schedule)
+    folder = make_run(finishable, steps(), seconds=0.5, schedule=schedule)
     manifest = folder.read_manifest()
     manifest["lanes"][0]["kind"] = "workload"
     folder.write_manifest(manifest)

@@ -28,7 +28,7 @@ def work():
     return total
 
 def hang():
-    time.sleep(1.0)  # HANG
+    time.sleep(0.5)  # HANG
 
 def train():
     for number in range(250):
@@ -66,6 +66,7 @@ def run(tmp_path: Path, *arguments: str) -> tuple[RunFolder, list[dict[str, Any]
     return folder, [json.loads(line) for line in folder.stacks_path("lane").read_text().splitlines()], code
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("where", ["main", "thread"])
 def test_a_stall_is_caught_at_its_line_and_steady_steps_are_sampled(tmp_path: Path, where: str) -> None:
     folder, rows, code = run(tmp_path, where)

@@ -20,6 +20,8 @@ from fwtui.tui.theme import THEMES, Theme, detect
 from fwtui.view.clock import Clock
 from fwtui.view.session import Session
 
+pytestmark = pytest.mark.usefixtures("quick_pilot")
+
 
 def app_over(name, tmp_path, cut_s=None, theme=None, **options):
     folder = scenarios.write(name, tmp_path / "run", cut_s=cut_s)

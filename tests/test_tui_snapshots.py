@@ -16,6 +16,7 @@ from fwtui.tui.cells import CellGrid
 from fwtui.tui.theme import _INKS, PAPERS, Theme
 from fwtui.view.session import Session
 
+pytestmark = pytest.mark.usefixtures("quick_pilot")
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 LOW, USUAL, WIDE, TALL, LARGE = (40, 12), (80, 24), (120, 35), (200, 50), (240, 70)
 STATES = {

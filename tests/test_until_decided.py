@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fwtui.analysis.decided import HALF_WIDTH, LEAST_TURNS, decided
 from fwtui.analysis.results import Comparison, Pair
+from fwtui.cli import main
+
+Run = Callable[..., tuple[int, dict[str, Any], str]]
 
 SPINNER = """
 import random, sys, time
@@ -24,18 +26,25 @@ for _ in range(100000):
 """
 
 
-def fwtui(tmp_path: Path, *words: str) -> tuple[int, dict, str]:
-    """Run it headless; (exit code, report, stderr)."""
+ROOT = Path(__file__).parents[1]
+TURN_MS = 60
+"""Shorter turns than a user's, so that enough of them go by in a few seconds."""
+
+
+@pytest.fixture
+def fwtui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line headless; (exit code, report, stderr)."""
     (tmp_path / "lane.py").write_text(SPINNER, encoding="utf-8")
-    command = [sys.executable, "-m", "fwtui", "run", "--json", "-", "--run-dir", str(tmp_path / "runs"), *words]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH")))),
-    }
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment, check=False
-    )
-    return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr("fwtui.commands.run.TURN_MS", TURN_MS)
+
+    def run(*words: str) -> tuple[int, dict[str, Any], str]:
+        code = main(["run", "--headless", "--json", "-", "--run-dir", str(tmp_path / "runs"), *words])
+        done = capsys.readouterr()
+        return code, json.loads(done.out or "{}"), done.err
+
+    return run
 
 
 def comparison(*pairs: Pair) -> Comparison:
@@ -63,8 +72,9 @@ def test_nothing_to_compare_is_never_decided() -> None:
     assert decided(None) is False
 
 
-def test_a_run_ends_when_its_verdict_stands(tmp_path: Path) -> None:
-    code, report, words = fwtui(tmp_path, "--until-decided=60", "fast=lane.py 4", "slow=lane.py 8")
+@pytest.mark.alone
+def test_a_run_ends_when_its_verdict_stands(fwtui: Run) -> None:
+    code, report, words = fwtui("--until-decided=60", "fast=lane.py 2", "slow=lane.py 4")
     assert code == 0, words
     (pair,) = report["comparison"]["pairs"]
     assert pair["verdict"] == "slower"
@@ -73,7 +83,7 @@ def test_a_run_ends_when_its_verdict_stands(tmp_path: Path) -> None:
     assert {lane["status"] for lane in report["lanes"]} == {"stopped"}
 
 
-def test_the_limit_ends_what_is_not_decided(tmp_path: Path) -> None:
-    code, report, words = fwtui(tmp_path, "--until-decided=2", "fast=lane.py 4", "slow=lane.py 8")
+def test_the_limit_ends_what_is_not_decided(fwtui: Run) -> None:
+    code, report, words = fwtui("--until-decided=1", "fast=lane.py 2", "slow=lane.py 4")
     assert code == 0, words
     assert report["comparison"]["pairs"][0]["verdict"] == "undecided"

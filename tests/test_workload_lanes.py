@@ -13,7 +13,7 @@ import pytest
 from fwtui.analysis.numeric_parity import FirstLosses, numeric_parity
 from fwtui.workloads.catalogue import WORKLOADS, parse_lane
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.beside]
 
 SHORT = {"resnet": 6, "mnist-cnn": 8, "finetune": 8, "lstm": 8, "transformer": 8, "matmul": 4}
 """Steps of the workloads whose steps are long; others take 16."""

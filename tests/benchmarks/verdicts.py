@@ -139,7 +139,7 @@ def simulated_pair(path: Path, factor: float, seed: int, turns: int) -> RunFolde
         level = slower * chance.gauss(1.0, PROCESS_SD)
         phases = {phase: ms * level for phase, ms in simulated_lane.TORCH.items()}
         chosen.append(replace(scenarios.torch, name=name, phases=phases, stall_every=chance.randint(200, 600)))
-    scenarios.SCENARIOS["simulated"] = scenarios.Scenario(tuple(chosen), turns=turns)
+    scenario = scenarios.Scenario(tuple(chosen), turns=turns)
     seeds = itertools.count(1000 * seed)
     made = simulated_lane.SimulatedLane
 
@@ -161,7 +161,7 @@ def simulated_pair(path: Path, factor: float, seed: int, turns: int) -> RunFolde
 
     scenarios.SimulatedLane = Drifting
     try:
-        return scenarios.write("simulated", path)
+        return scenarios.write_lanes(scenario, scenarios.simulate(scenario), path)
     finally:
         scenarios.SimulatedLane = made
 
