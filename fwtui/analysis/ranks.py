@@ -20,6 +20,8 @@ LEAST_STEPS = 10
 LEAST_RATIO = 1.2
 LEAST_SHARE = 0.10
 """A straggler takes this much longer than the others, and this share of the step."""
+LEAST_LATE = 0.75
+"""And is late in so many of the steps since it began, half of those that are compared at least."""
 _BLOCK = 10
 _COMPARED_WITH = 9
 """Ranks, itself included, that tell since when a straggler is one."""
@@ -143,6 +145,8 @@ def _straggler(
     phase = int(np.argmax(more))
     low, late, ends = _late(ranks, slowest, excess_ms * 1e6 / 2)
     begin = _since(late)
+    if len(late) - begin < step.shape[1] / 2 or late[begin:].mean() < LEAST_LATE:
+        return None
     return Straggler(
         rank=ranks[slowest].rank,
         own_ms=float(own_ms[slowest]),
