@@ -36,8 +36,9 @@ class TightUpdate(ChopsUpdate):
 
     def render_segments(self, console: Console) -> str:
         made: list[str] = []
+        style = _NONE
         for grid, row, left, (y, x, right) in self._grids:
-            _write(made, y, x, grid.pieces(row, left, left + right - x), console)
+            style = _write(made, y, x, grid.pieces(row, left, left + right - x), console, style)
         for y, left, right in self.spans:
             if y >= len(self.chops):
                 continue
@@ -46,24 +47,26 @@ class TightUpdate(ChopsUpdate):
                     continue
                 first, last = max(x, left), min(end, right)
                 part = strip if (first, last) == (x, end) else strip.crop(first - x, last - x)
-                pieces = [(text, style or _NONE) for text, style, control in part if text and not control]
-                _write(made, y, first, pieces, console)
+                pieces = [(text, own or _NONE) for text, own, control in part if text and not control]
+                style = _write(made, y, first, pieces, console, style)
+        if style != _NONE:
+            made.append("\x1b[0m")
         return "".join(made)
 
 
-def _write(made: list[str], y: int, x: int, pieces: Iterable[tuple[str, Style]], console: Console) -> None:
-    """Add runs of letters from a place on, each style told by what differs from the one before."""
+def _write(
+    made: list[str], y: int, x: int, pieces: Iterable[tuple[str, Style]], console: Console, before: Style
+) -> Style:
+    """Add runs of letters from a place on, each style told by what differs from the one before; the last one."""
     system = console._color_system
     plain = system is None or console.no_color
     made.append(f"\x1b[{y + 1};{x + 1}H")
-    before = _NONE
     for text, style in pieces:
         if style is not before and style != before:
             made.append(_change(before, style, None if plain else system, console.no_color))
             before = style
         made.append(text)
-    if before != _NONE:
-        made.append("\x1b[0m")
+    return before
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ import numpy as np
 from fwtui.tui import chart, sections
 from fwtui.tui.cells import Canvas, CellGrid, clip
 from fwtui.tui.pane_rows import (
+    AXIS_ROWS,
     CLICKS,
     DRAW,
     EVIDENCE_HEIGHT,
@@ -21,8 +22,10 @@ from fwtui.tui.theme import STATE_INK, Theme, cell
 from fwtui.view.frame import ENDED_STATES, LaneFrame
 from fwtui.view.units import show
 
-_TAKE_TURNS = 4
-"""So many panes are drawn anew at moments of their own."""
+_TURNS = (0.0, 0.5, 0.25, 0.75)
+"""When panes are drawn anew, as shares of the time between: on a slow link a key waits for one, not for all."""
+_BELOW_LATER = 0.25
+"""What does not share the chart's axis is drawn so much later, for the same reason."""
 HEAD_ROWS = 2
 """Title and progress."""
 LEAST_CHART = 3
@@ -43,7 +46,7 @@ def chart_cells(width: int) -> int:
 
 def draw(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
     """The pane as cells."""
-    canvas = draw_body(height, width, data, dots)
+    canvas, _ = draw_body(height, width, data, dots)
     draw_head(canvas, data)
     return canvas
 
@@ -56,8 +59,8 @@ def draw_head(canvas: Canvas, data: PaneData) -> None:
         _divide(canvas, HEAD_ROWS)
 
 
-def draw_body(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
-    """The chart and what there is room for below it; the two top rows are left free."""
+def draw_body(height: int, width: int, data: PaneData, dots: bool) -> tuple[Canvas, int]:
+    """(the chart and what there is room for below it, the row below its axis); the two top rows are left free."""
     canvas = Canvas(height, width)
     wanted = [row for row in (RACED_ROWS if data.raced else OPTIONAL_ROWS) if row in data.rows]
     if height < EVIDENCE_HEIGHT:
@@ -71,22 +74,23 @@ def draw_body(height: int, width: int, data: PaneData, dots: bool) -> Canvas:
     if chart_height - MOST_CHART >= LEAST_BELOW:
         chart_height = MOST_CHART
     if chart_height < 1 or chart_cells(width) < 4:
-        return canvas
+        return canvas, height
     _chart(canvas, 2, chart_height, data, dots)
-    row = 2 + chart_height + 1
+    row = below = 2 + chart_height + 1
     for name in ORDER:
         if name in shown:
             DRAW[name](canvas, row, data)
             if name in CLICKS and (data.lane.findings or name not in FINDING_ROWS):
                 canvas.links[row] = CLICKS[name]
             row += 1
+            below = row if name in AXIS_ROWS else below
     if height - row >= 4:
-        below = Canvas(height - row - 1, width)
-        sections.draw_below(below, 0, data.lane, data.window, GUTTER)
-        canvas.paste(below, row + 1, 0)
+        rest = Canvas(height - row - 1, width)
+        sections.draw_below(rest, 0, data.lane, data.window, GUTTER)
+        canvas.paste(rest, row + 1, 0)
     if data.divided:
         _divide(canvas, height)
-    return canvas
+    return canvas, below
 
 
 def _divide(canvas: Canvas, rows: int) -> None:
@@ -183,8 +187,11 @@ class LanePane(CellGrid):
     def __init__(self, theme: Theme, index: int) -> None:
         super().__init__(theme, id=f"lane-{index}", classes="lane")
         self.index = index
-        self._body = Canvas(0, 0)
         self._body_of: tuple[object, ...] | None = None
+        self._drawn = self._below_drawn = 0
+        """How often time has gone on when the body was drawn, and what lies below its axis was shown."""
+        self._later: Canvas | None = None
+        """The body, of which what lies below its axis is not shown yet."""
 
     def on_resize(self) -> None:
         """A pane that the layout made larger or smaller is drawn anew."""
@@ -192,27 +199,48 @@ class LanePane(CellGrid):
 
     def update(self, data: PaneData) -> None:
         """Draw a moment; only changed cells reach the terminal."""
-        shows = self._shows(data)
-        if shows is None or shows != self._body_of:
-            self._body = draw_body(self.size.height, self.size.width, data, self.cell_theme.dots)
-            self._body_of = shows
-            canvas = self._body.copy()
-            draw_head(canvas, data)
-            self.show(canvas)
+        shows, turn, later = self._shows(data), self._turn(data), self._turn(data, _BELOW_LATER)
+        changed = shows is None or shows != self._body_of
+        if changed or turn != self._drawn:
+            whole = changed or later != self._below_drawn
+            self._show_body(data, whole)
+            self._body_of, self._drawn = shows, turn
+            self._below_drawn = later if whole else self._below_drawn
             return
+        if later != self._below_drawn:
+            self._below_drawn = later
+            if self._later is not None:
+                canvas, self._later = self._later, None
+                draw_head(canvas, data)
+                self.show(canvas)
+                return
         head = Canvas(min(HEAD_ROWS, self.size.height), self.size.width)
         draw_head(head, data)
         self.show_top(head)
 
+    def _show_body(self, data: PaneData, whole: bool) -> None:
+        """Draw all of the pane; show it at once, or what lies below the chart's axis a little later."""
+        canvas, below = draw_body(self.size.height, self.size.width, data, self.cell_theme.dots)
+        self._later = None
+        if not whole and self.canvas.codes.shape == canvas.codes.shape:
+            self._later = canvas.copy()
+            canvas.codes[below:], canvas.styles[below:] = self.canvas.codes[below:], self.canvas.styles[below:]
+        draw_head(canvas, data)
+        self.show(canvas)
+
+    def _turn(self, data: PaneData, later: float = 0.0) -> int:
+        """How often time has gone on for this pane: by a cell of the chart, or for as long as it is not drawn anew."""
+        every = min(REDRAW_NS, int(data.window.cell_s * 1e9))
+        late = int((_TURNS[self.index % len(_TURNS)] + later) * every)
+        return (data.window.since_start_ns - late) // every
+
     def _shows(self, data: PaneData) -> tuple[object, ...] | None:
-        """What the body is drawn from while time goes on, down to a cell of the chart; None: it is drawn anew."""
+        """What the body is drawn from besides the time; None: it is drawn anew with every frame."""
         if not data.moving:
             return None
         lane, window = data.lane, data.window
-        every = min(REDRAW_NS, int(window.cell_s * 1e9))
-        late = lane.index % _TAKE_TURNS * every // _TAKE_TURNS  # panes take turns: on a slow link a key waits for one
         return (
             *(self.size, self.cell_theme.dots, data.scale, data.rows, window.cell_s, window.cells),
-            *((window.since_start_ns - late) // every, lane.state, lane.error, lane.findings),
+            *(lane.state, lane.error, lane.findings),
             *(lane.current_stall, lane.why_no_steps, data.raced, data.divided, data.fair),
         )

@@ -61,6 +61,8 @@ ORDER = (
     "loss",
     "system",
 )
+AXIS_ROWS = ("lost", "why", "axis")
+"""Rows that share the chart's axis of time."""
 EVIDENCE_HEIGHT = 26
 """From this height on, a finding's evidence has a row of its own."""
 
