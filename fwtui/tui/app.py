@@ -18,18 +18,18 @@ from textual.screen import Screen
 from fwtui.recording.control import ControlError, send
 from fwtui.recording.run_folder import RunFolder
 from fwtui.tui.config import Config, read
+from fwtui.tui.driven_app import DrivenApp
 from fwtui.tui.explain_sheet import ExplainScreen
 from fwtui.tui.theme import Theme
-from fwtui.tui.view_app import ViewApp
 from fwtui.view.clock import Clock
 from fwtui.view.session import Session
 
 GONE_S = 3.0
-PATIENCE_S = 0.1
+PATIENCE_S = 0.03
 """A long recording is read in pieces of this length, so that keys are answered meanwhile."""
 
 
-class FwtuiApp(ViewApp):
+class FwtuiApp(DrivenApp):
     """The screen of a run with all its commands."""
 
     on_quit = "ask"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Protocol, cast
 
-import numpy as np
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid
-from textual.events import Click, Event, Key, MouseScrollDown, MouseScrollUp, Resize
+from textual.events import Resize
 from textual.screen import Screen
 
 from fwtui.tui import chart, commands, palettes, race, ranking
@@ -21,7 +20,7 @@ from fwtui.tui.lane_pane import LanePane, chart_cells
 from fwtui.tui.layout import LEAST_HEIGHT, LEAST_WIDTH, Layout, place
 from fwtui.tui.pace import Pace, is_behind
 from fwtui.tui.pane_rows import PaneData, rows_of
-from fwtui.tui.theme import THEMES, Theme, detect
+from fwtui.tui.theme import Theme, detect
 from fwtui.tui.window import Window
 from fwtui.view.clock import Clock
 from fwtui.view.frame import Frame
@@ -130,24 +129,6 @@ class ViewApp(App[str]):
         self._arrange()
         self.redraw_soon()
 
-    async def on_event(self, event: Event) -> None:
-        if isinstance(event, Key):
-            self.pace.key()
-            self._hurry()
-            event = self._without_alt(event)
-        await super().on_event(event)
-
-    def _without_alt(self, event: Key) -> Key:
-        """Escape, where a letter followed it so fast that both came as Alt and the letter; the letter comes after.
-
-        Most terminals send the same for both, and a slow connection or a busy machine brings keys in bundles.
-        """
-        letter = event.character
-        if not event.key.startswith("alt+") or not letter or event.key in self._bindings.key_to_bindings:
-            return event
-        self.screen.call_after_refresh(self.post_message, Key(letter, letter))
-        return Key("escape", None)
-
     @property
     def main(self) -> Screen[object]:
         """The screen with the lanes, whatever lies on it."""
@@ -210,8 +191,10 @@ class ViewApp(App[str]):
             self._fast.pause()
 
     def _hurry(self) -> None:
-        """Draw more often while something moves fast."""
-        if self.fixed_ns is None and hasattr(self, "_fast") and self.pace.hurries(self._stall_grows()):
+        """Draw more often while something moves fast; not while a long recording is read, whose frames take long."""
+        if self.fixed_ns is not None or not hasattr(self, "_fast") or self.session.reading is not None:
+            return
+        if self.pace.hurries(self._stall_grows()):
             self._fast.resume()
 
     def _stall_grows(self) -> bool:
@@ -381,131 +364,6 @@ class ViewApp(App[str]):
         if top is None:
             return None
         return chart.Scale(top * 3, top / 300) if self.logarithmic else chart.Scale(top)
-
-    # -- the mouse
-
-    def on_click(self, event: Click) -> None:
-        action = None
-        if isinstance(event.widget, CellGrid):
-            action = event.widget.canvas.links.get(int(event.screen_y) - event.widget.region.y)
-        if isinstance(event.widget, LanePane):
-            self.action_focus_lane(event.widget.index)
-            if action is None and event.chain == 2:
-                action = "maximise"
-        if action is not None:
-            self.run_action_soon(action)
-
-    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        if len(self.screen_stack) == 1:  # elsewhere the wheel scrolls
-            self.action_zoom(-1)
-
-    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        if len(self.screen_stack) == 1:
-            self.action_zoom(1)
-
-    def run_action_soon(self, action: str) -> None:
-        """Run an action after the present message."""
-        self.call_later(self.run_action, action)
-
-    # -- commands that change what is looked at
-
-    def action_pause(self) -> None:
-        """Hold the view, never the training."""
-        if self.clock is not None:
-            self.clock.toggle()
-            self.paused = not self.clock.playing
-        else:
-            self.paused = not self.paused
-            self.view_end_ns = self._moment_ns() if self.paused else None
-        self._redraw_now()
-
-    def action_one_frame(self) -> None:
-        """Hold, and go on by one step in a replay, by one column otherwise."""
-        self.paused = True
-        if self.clock is not None:
-            self.clock.step(1)
-        else:
-            moment = self._moment_ns()
-            self.view_end_ns = min(self._newest_ns(), moment + int(self.cell_s * 1e9)) if moment else moment
-        self._redraw_now()
-
-    def action_next_lane(self) -> None:
-        self.action_focus_lane((self.focused_lane + 1) % len(self.frame.lanes))
-
-    def action_previous_lane(self) -> None:
-        self.action_focus_lane((self.focused_lane - 1) % len(self.frame.lanes))
-
-    def action_focus_lane(self, index: int) -> None:
-        """Focus a lane; its page is shown."""
-        if index < len(self.frame.lanes):
-            before, self.focused_lane = self.layout_now, index
-            self._arrange()
-            if self.layout_now.lanes != before.lanes:
-                self.redraw_soon()
-            else:
-                self._redraw_now()
-
-    def action_history(self, direction: int) -> None:
-        """A quarter of the window back or on."""
-        cells = chart_cells(self.size.width // self.layout_now.columns)
-        self.go_to(self._moment_ns() + int(direction * self.cell_s * 1e9 * max(4, cells) / 4))
-
-    def go_to(self, moment_ns: int) -> None:
-        """Look at a moment; at the newest one the view goes on."""
-        moment_ns = max(self.session.start_ns, moment_ns)
-        if self.clock is not None:
-            self.clock.seek(moment_ns)
-        elif moment_ns >= self._newest_ns():
-            self.paused, self.view_end_ns = False, None
-        else:
-            self.view_end_ns = moment_ns
-        self._redraw_now()
-
-    def action_oldest(self) -> None:
-        self.go_to(self.session.start_ns + int(self.cell_s * 1e9 * 10))
-
-    def action_live(self) -> None:
-        self.go_to(self.session.newest_ns)
-
-    def action_zoom(self, direction: int) -> None:
-        steps = np.array(chart.STEPS_S)
-        now = int(np.searchsorted(steps, self.cell_s * 1.001)) - (
-            1 if direction > 0 or self.cell_s in chart.STEPS_S else 0
-        )
-        self.zoom, self.fit_all = min(len(chart.STEPS_S) - 1, max(0, now + direction)), False
-        self._redraw_now()
-
-    def action_whole_run(self) -> None:
-        self.fit_all = not self.fit_all
-        self._redraw_now()
-
-    def action_speed(self, direction: int) -> None:
-        """Replay faster or slower."""
-        if self.clock is None:
-            self.notify("only a replay has a speed: fwtui replay", markup=False)
-            return
-        self.clock.speed = self.clock.speed * 2.0**direction
-        self._redraw_now()
-
-    def action_shared_scale(self) -> None:
-        self.shared = not self.shared
-        self._redraw_now()
-
-    def action_log_scale(self) -> None:
-        self.logarithmic = not self.logarithmic
-        self._redraw_now()
-
-    def action_next_theme(self) -> None:
-        """The next theme; the terminal's own abilities are not asked."""
-        name = THEMES[(THEMES.index(self.cell_theme.name) + 1) % len(THEMES)]
-        self.cell_theme = Theme(name, self.cell_theme.ascii_only)
-        self.theme = palettes.textual_name(name)
-        for screen in self.screen_stack:
-            for grid in screen.query(CellGrid):
-                grid.cell_theme = self.cell_theme
-                grid.refresh()
-        self.redraw_soon()
-        self.notify(f"theme {name}", markup=False, timeout=2)
 
     def _redraw_now(self) -> None:
         """Show at once what a key has changed; a frame of this very moment will do."""

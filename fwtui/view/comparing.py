@@ -98,8 +98,8 @@ def lane_steps(session: Session, index: int, statistics: LaneStatistics) -> Lane
         facts.setdefault("updates_per_epoch", -(-int(facts["batches_per_epoch"]) // max(1, log.batches_per_step())))
     if statistics.count:
         facts.setdefault("validates", statistics.evaluation_ns > 0)
-        compiling = log.folder.compile_ns / (log.folder.compile_ns + statistics.training_ns)
-        facts["compiling"] = compiling > MOST_COMPILING
+        whole_ns = log.folder.compile_ns + statistics.training_ns
+        facts["compiling"] = log.folder.compile_ns > MOST_COMPILING * whole_ns
     return LaneSteps(
         name=str(lane["name"]),
         step_ms=statistics.lane_ms,

@@ -124,6 +124,7 @@ class LaneLog:
         self._notes_file: _GrowingFile | None = None
         self._facts_stamp: tuple[int, int] | None = None
         self._stacks_file = _GrowingFile(folder.stacks_path(name))
+        self._output_path = folder.output_path(name)
         self._output: tuple[tuple[int, int, int] | None, tuple[str, ...]] = (None, ())
         self._restart()
         self.notes = Notes()
@@ -291,12 +292,11 @@ class LaneLog:
 
     def output_tail(self, lines: int) -> tuple[str, ...]:
         """The last lines that the program printed; carriage returns keep only what stays visible."""
-        path = self._folder.output_path(self._name)
         try:
-            status = os.stat(path)
+            status = os.stat(self._output_path)
             stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
             if stamp != self._output[0]:
-                self._output = (stamp, _last_lines(path))
+                self._output = (stamp, _last_lines(self._output_path))
         except OSError:
             return ()
         return self._output[1][-lines:]

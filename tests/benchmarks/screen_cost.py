@@ -32,7 +32,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RUNS = HERE / "simulated_runs.py"
 BYTECODE = str(Path(tempfile.gettempdir()) / f"fwtui-screen-cost-{os.getuid()}")
-VERDICT = b"takes "
+FOLD = "fold.npz"
+"""What the screen keeps of a long recording beside a rank's log, once it has read all of it."""
 PAST_S = 70
 """A live run has trained for so long when it is opened: the zoom no longer changes."""
 
@@ -60,8 +61,6 @@ class Terminal:
         self.pid = pid
         self.process = psutil.Process(pid)
         self.received = 0
-        self.verdict_s: float | None = None
-        """When the verdict in words came."""
         self._link = bytes_s
         self._seen = b""
         self._mark: bytes | None = None
@@ -81,8 +80,6 @@ class Terminal:
                 time.sleep(len(data) / self._link)
             self.received += len(data)
             self._seen = (self._seen + data)[-4096 - len(data) :]
-            if self.verdict_s is None and VERDICT in self._seen:
-                self.verdict_s = time.perf_counter()
             if self._mark is not None and self._mark in self._seen:
                 self._found_s = time.perf_counter()
                 self._mark = None
@@ -243,16 +240,17 @@ Rival().run()
 def opening(folder: Path, size: tuple[int, int] = (120, 35)) -> dict[str, float]:
     """Seconds until a run's screen is there, milliseconds that keys take then, seconds until all of it is read.
 
-    While it is read the line above the keys says how far, afterwards it says the verdict; memory is looked at then.
+    Once all is read the screen keeps what it folded beside each lane's log; memory is looked at then.
     """
-    begin = time.perf_counter()
+    folds = [rank / FOLD for rank in folder.glob("lanes/*/rank-*")]
+    begin, begun = time.perf_counter(), time.time()
     terminal = Terminal(screen(folder), size)
     terminal.wait_for("quit", 60)
     usable = time.perf_counter() - begin
     keys = sorted(_press(terminal) for _ in range(20))
-    while terminal.verdict_s is None and time.perf_counter() - begin < 180:
+    while not (read := all(fold.exists() for fold in folds)) and time.perf_counter() - begin < 180:
         time.sleep(0.05)
-    seconds = float("nan") if terminal.verdict_s is None else terminal.verdict_s - begin
+    seconds = max(usable, *(fold.stat().st_mtime - begun for fold in folds)) if read else float("nan")
     time.sleep(1)
     memory = terminal.process.memory_info().rss / 1e6
     peak = max(memory, _peak_mb(terminal.pid))
