@@ -52,10 +52,10 @@ def histogram(canvas: Canvas, row: int, column: int, height: int, steps_ms: np.n
         for name, value in (("p5", times.p5), ("median", times.median), ("p95", times.p95), ("p99", times.p99))
     )
     canvas.put(row + 1, column, words, "text")
-    spread = f"spread {show(times.iqr, 'ms')} between the quartiles of {len(steps_ms):,} steps"
+    spread = f"quartiles {show(times.iqr, 'ms')} apart · {len(steps_ms):,} steps"
     beyond = float(np.mean(steps_ms > high))
     if beyond:
-        spread += f"; {show(beyond, 'share')} of them to the right of this"
+        spread += f" · {show(beyond, 'share')} beyond"
     canvas.put(row + 2, column, spread, "dim")
     return row + 3
 
