@@ -1,12 +1,12 @@
 """What watching costs: microseconds a step, and seconds at start.
 
-    python tests/benchmarks/guest_overhead.py [CASE…] [--processes 8] [--rounds 30] [--pairs 12]
+    python tests/benchmarks/guest_overhead.py [CASE…] [--seconds 120] [--pairs 12] [--without HOOK…]
 
-Steps: processes of the same program on one core, of which one runs at a time and the others are stopped: bare, bare
-again, bare with a thread that came and went (glibc's locks are free until a process has had a second thread), and
-watched as `fwtui` starts it. They take rounds of about 200 ms in random order, which pairs each watched round with a
-bare one beside it; new processes several times over, for where a process lies in memory alone makes a per cent. `bare
-again` is what the method makes of no difference.
+Steps: one process a case, in which all hooks, the guest's thread and its collector's callback are put in and taken out
+again between short rounds; a row of rounds (bare, bare again, watched) comes in random order. A round is about 100 ms
+and holds one write of the log; what comes before it warms up Python's caches after the change. Compared are the lower
+quartiles of the rounds, which an interrupted round does not move. `bare against bare` is what the method makes of no
+difference; `--without item` adds rounds with all hooks but that one.
 
 Start: pairs of real processes, `python program.py` bare and watched, in random order.
 """
@@ -14,25 +14,25 @@ Start: pairs of real processes, `python program.py` bare and watched, in random 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 BOOTSTRAP = ROOT / "fwtui" / "guest" / "bootstrap"
-ROUND_NS = 200_000_000
-FIRST_STEPS, WARM_STEPS = 600, 10
-"""Before anything is timed; and at the beginning of each round, after the others had the caches."""
-BARE, AGAIN, THREAD, WATCHED = "bare", "bare again", "bare, had a thread", "watched"
+GUEST = os.path.join("fwtui", "guest", "")
+ROUND_NS, WARM_NS = 100_000_000, 60_000_000
+BARE, AGAIN = "bare", "bare against bare"
+WATCHED = "watched"
 START_PROGRAMS = {
     "torch": "import torch\nm = torch.nn.Linear(4, 1)\nm(torch.ones(2, 4)).sum().backward()\n",
     "keras": "import keras\nkeras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])\n",
@@ -40,11 +40,89 @@ START_PROGRAMS = {
 Tick = Callable[[], bool]
 
 
-class Rounds:
-    """In the program, called once a step: runs as many steps as it is asked for, and tells how long they took."""
+class Hooks:
+    """All of the guest's hooks in this process, to take out and to put back in."""
 
     def __init__(self) -> None:
-        self.left, self.asked, self.started = FIRST_STEPS, 0, 0
+        from fwtui.guest import agent
+
+        self.agent = agent
+        self.armed: list[tuple[Any, Any]] = []
+        self.by_name: list[tuple[Any, str, Any, Any]] = []
+        self.names: dict[int, str] = {}
+        arm, patch = agent.arm, agent.patch
+
+        def remember(name: str, hooks: Any, module: Any) -> None:
+            arm(name, hooks, module)
+            if ":" in name:  # an import hook, not a fact being learnt
+                self.armed.append((hooks, module))
+
+        def named(owner: Any, name: str, make: Any) -> Any:
+            restore = patch(owner, name, make)
+            self.names[id(restore)] = name
+            return restore
+
+        agent.arm, agent.patch = remember, named
+        agent.start()
+
+    def imported(self) -> None:
+        """Once everything is imported: find the wrappers that modules imported by name, which no `undo` takes out."""
+        self.take_out()
+        for module in list(sys.modules.values()):
+            for name, value in list(getattr(module, "__dict__", {}).items()):
+                if (original := _original(value)) is not value and original is not None:
+                    self.by_name.append((module, name, value, original))
+        gc.collect()
+        gc.freeze()  # so that a collection between rounds is short
+
+    def take_out(self) -> None:
+        self.agent._pause()
+        while self.agent.undo:
+            self.agent.undo.pop()()
+        self.names.clear()
+        for module, name, _, original in self.by_name:
+            setattr(module, name, original)
+        value_hooks = sys.modules.get("fwtui.guest.torch_value_hooks")
+        if value_hooks is not None:
+            value_hooks._undo.clear()
+
+    def put_in(self, without: str) -> None:
+        """Put all of them in but one: an attribute's name, a file of the guest's, `gc` or `thread`."""
+        for hooks, module in self.armed:
+            hooks(module)
+        for module, name, wrapper, _ in self.by_name:
+            setattr(module, name, wrapper)
+        gc.callbacks.append(self.agent._on_gc)
+        self.agent.undo.append(lambda: gc.callbacks.remove(self.agent._on_gc))
+        for restore in [r for r in self.agent.undo if without in (self.names.get(id(r)), r.__module__.split(".")[-1])]:
+            self.agent.undo.remove(restore)
+            restore()
+        if without == "gc":
+            self.agent.undo.pop()()
+        if without != "thread":
+            self.agent._go_on()
+
+
+def _original(value: Any) -> Any:
+    """What a wrapper of the guest's wraps; anything else itself."""
+    while type(value) is types.FunctionType and GUEST in value.__code__.co_filename:
+        value = getattr(value, "__wrapped__", None)
+    return value
+
+
+class Rounds:
+    """Called once a step: changes the condition, and notes how long a step took."""
+
+    def __init__(self, hooks: Hooks, seconds: float, without: list[str]) -> None:
+        self.hooks = hooks
+        self.left = 50
+        self.calibrated = self.timed = False
+        self.started = 0
+        self.steps = self.warm = 50
+        self.todo: list[str] = []
+        self.rows: list[dict[str, float]] = []
+        self.until = time.monotonic() + seconds
+        self.conditions = {BARE: None, AGAIN: None, WATCHED: "", **{f"watched without {one}": one for one in without}}
 
     def tick(self) -> bool:
         """Whether to go on."""
@@ -53,64 +131,35 @@ class Rounds:
 
     def _change(self) -> bool:
         now = time.perf_counter_ns()
-        if self.asked:
-            self.left, self.asked, self.started = self.asked, 0, now
-            return True
-        print(now - self.started, flush=True)
-        line = sys.stdin.readline()
-        if not line:
-            return False
-        self.left, self.asked = WARM_STEPS, int(line)
+        if not self.calibrated:
+            if not self.started:
+                self.started, self.left = now, 100
+                return True
+            step_ns = (now - self.started) / 100
+            self.steps, self.warm = max(4, int(ROUND_NS / step_ns)), max(3, int(WARM_NS / step_ns))
+            self.calibrated = self.timed = True
+        elif self.timed:
+            self.rows[-1][self.todo.pop()] = (now - self.started) / 1000 / self.steps
+        if self.timed:
+            if not self.todo:
+                if time.monotonic() > self.until:
+                    return False
+                self.todo = random.sample(list(self.conditions), len(self.conditions))
+                self.rows.append({})
+            self.hooks.take_out()
+            gc.collect()
+            without = self.conditions[self.todo[-1]]
+            if without is not None:
+                self.hooks.put_in(without)
+            self.hooks.agent.drain(time.perf_counter_ns())
+            self.hooks.agent.due[0] = now + (1 << 50)
+            self.timed, self.left = False, self.warm
+        else:
+            self.timed, self.left = True, self.steps
+            if self.conditions[self.todo[-1]] != "drain":
+                self.hooks.agent.due[0] = now + ROUND_NS // 2
+            self.started = time.perf_counter_ns()
         return True
-
-
-class Program:
-    """One process of a case, stopped but while it runs a round."""
-
-    def __init__(self, case: str, kind: str, folder: Path) -> None:
-        command = [sys.executable, __file__, case, "--here", *(["--thread"] if kind == THREAD else [])]
-        core = max(os.sched_getaffinity(0))
-        self.process = subprocess.Popen(
-            command,
-            env=environment(kind == WATCHED, folder),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-        )
-        self.told()
-
-    def told(self) -> int:
-        """What it tells next, in nanoseconds; then it is stopped."""
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the program ended with {self.process.wait()}")
-        self.process.send_signal(signal.SIGSTOP)
-        return int(line)
-
-    def round(self, steps: int) -> float:
-        """Run steps; microseconds a step."""
-        assert self.process.stdin
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        return self.told() / 1000 / steps
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def environment(watched: bool, folder: Path) -> dict[str, str]:
-    """What a lane's process is started with, or the same without the guest."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("FWTUI", "PYTHONPATH"))}
-    env |= {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
-    if watched:
-        folder.mkdir()
-        env |= {"PYTHONPATH": str(BOOTSTRAP), "FWTUI_RUN": str(folder.parent), "FWTUI_LANE": "lane"}
-        env["FWTUI_LANE_DIR"] = str(folder)
-    return env
 
 
 def torch_loop(model: Any, x: Any, y: Any, loss: Any) -> Callable[[Tick], None]:
@@ -219,42 +268,40 @@ CASES = {
 }
 
 
-def measure(case: str, processes: int, rounds: int) -> None:
-    """Run one case and print its rows of the table."""
-    groups: list[list[dict[str, float]]] = []
-    steps = 0
-    for _ in range(processes):
-        folder = Path(tempfile.mkdtemp())
-        programs = {name: Program(case, name, folder / "lane") for name in (BARE, AGAIN, THREAD, WATCHED)}
-        steps = steps or max(4, int(ROUND_NS / 1000 / programs[BARE].round(50)))
-        rows = [{name: programs[name].round(steps) for name in random.sample(list(programs), 4)} for _ in range(rounds)]
-        groups.append(rows[2:])
-        for program in programs.values():
-            program.end()
-    bare = statistics.median(row[BARE] for rows in groups for row in rows)
-    for name in (AGAIN, THREAD, WATCHED):
-        middle, low, high = interval(groups, name)
-        shape = f"{processes} × {rounds} × {steps}"
-        more, ratio = (
-            f"{m:+.{p}f} [{lo:+.{p}f}, {hi:+.{p}f}]"
-            for m, lo, hi, p in ((middle, low, high, 1), (100 * middle / bare, 100 * low / bare, 100 * high / bare, 2))
+def measure(case: str, seconds: float, without: list[str]) -> None:
+    """Run one case in this process and print its rows of the table."""
+    os.environ.update(FWTUI_LANE_DIR=tempfile.mkdtemp(), TF_CPP_MIN_LOG_LEVEL="2", KERAS_BACKEND="tensorflow")
+    sys.path.insert(0, str(ROOT))
+    hooks = Hooks()
+    train = CASES[case]()
+    hooks.imported()
+    pace = Rounds(hooks, seconds, without)
+    train(pace.tick)
+    rows = pace.rows[1:]  # the first one compiles
+    bare = quartile([row[BARE] for row in rows])
+    for name in list(pace.conditions)[1:]:
+        middle, low, high = interval(rows, name)
+        print(
+            f"| {case} | {len(rows)} × {pace.steps} | {bare:,.0f} | {name} | {middle:+.1f} [{low:+.1f}, {high:+.1f}] | "
+            f"{100 * middle / bare:+.2f} % [{100 * low / bare:+.2f}, {100 * high / bare:+.2f}] |",
+            flush=True,
         )
-        print(f"| {case} | {shape} | {bare:,.0f} | {name} | {more} | {ratio} % |", flush=True)
 
 
-def interval(groups: list[list[dict[str, float]]], name: str) -> tuple[float, float, float]:
-    """The median of the rounds' differences from bare in each group of processes, the groups' mean, and its percentile
-    bootstrap interval over groups and the rounds in them (Efron and Tibshirani 1993, chapter 13)."""
-    differences = [[row[name] - row[BARE] for row in rows] for rows in groups]
+def quartile(values: list[float]) -> float:
+    """The lower quartile."""
+    return statistics.quantiles(values, n=4)[0]
 
-    def mean(some: list[list[float]]) -> float:
-        return statistics.fmean(map(statistics.median, some))
 
-    def draw() -> float:
-        return mean([random.choices(one, k=len(one)) for one in random.choices(differences, k=len(differences))])
+def interval(rows: list[dict[str, float]], name: str) -> tuple[float, float, float]:
+    """The difference of lower quartiles from bare, and its percentile bootstrap interval over rows
+    (Efron and Tibshirani 1993, chapter 13)."""
 
-    draws = sorted(draw() for _ in range(2000))
-    return mean(differences), draws[50], draws[1949]
+    def difference(some: list[dict[str, float]]) -> float:
+        return quartile([row[name] for row in some]) - quartile([row[BARE] for row in some])
+
+    draws = sorted(difference(random.choices(rows, k=len(rows))) for _ in range(2000))
+    return difference(rows), draws[50], draws[1949]
 
 
 def measure_start(name: str, pairs: int) -> None:
@@ -262,9 +309,16 @@ def measure_start(name: str, pairs: int) -> None:
     folder = Path(tempfile.mkdtemp())
     program = folder / "program.py"
     program.write_text(START_PROGRAMS[name])
+    bare_env = {key: value for key, value in os.environ.items() if not key.startswith(("FWTUI", "PYTHONPATH"))}
+    bare_env |= {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
 
     def seconds(watched: bool, number: int) -> float:
-        env = environment(watched, folder / f"lane-{number}")
+        env = dict(bare_env)
+        if watched:
+            lane = folder / f"lane-{number}"
+            lane.mkdir()
+            env |= {"PYTHONPATH": str(BOOTSTRAP), "FWTUI_RUN": str(folder), "FWTUI_LANE": "lane"}
+            env["FWTUI_LANE_DIR"] = str(lane)
         started = time.perf_counter()
         subprocess.run([sys.executable, str(program)], env=env, check=True, stdin=subprocess.DEVNULL)
         return time.perf_counter() - started
@@ -288,26 +342,26 @@ def main() -> None:
     everything = [*CASES, *(f"start-{name}" for name in START_PROGRAMS)]
     parser = argparse.ArgumentParser()
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(everything), default=everything)
-    parser.add_argument("--processes", type=int, default=8, help="times that new processes are made")
-    parser.add_argument("--rounds", type=int, default=30, help="of each process")
-    parser.add_argument("--pairs", type=int, default=12, help="of processes whose start is timed")
+    parser.add_argument("--seconds", type=float, default=120, help="for each case of steps")
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument(
+        "--without",
+        nargs="*",
+        default=[],
+        help="a hook to leave out in rounds of its own: its attribute, or file; gc, thread, drain",
+    )
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--thread", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.thread:
-        thread = threading.Thread(target=time.sleep, args=(0.01,))
-        thread.start()
-        thread.join()
     if args.here:
-        CASES[args.cases[0]]()(Rounds().tick)
+        measure(args.cases[0], args.seconds, args.without)
         return
-    print("| case | processes × rounds × steps | µs a step, bare | | µs a step more [95 %] | ratio |")
-    print("|---|---|---|---|---|---|")
+    print("| case | rounds × steps | µs a step, bare | | µs a step more [95 %] | ratio |\n|---|---|---|---|---|---|")
     for case in args.cases:
         if case.startswith("start-"):
             measure_start(case.removeprefix("start-"), args.pairs)
         else:
-            measure(case, args.processes, args.rounds)
+            more = ["--seconds", str(args.seconds), *(["--without", *args.without] if args.without else [])]
+            subprocess.run([sys.executable, __file__, case, "--here", *more], check=True)
 
 
 if __name__ == "__main__":
