@@ -84,6 +84,6 @@ def test_a_run_ends_when_its_verdict_stands(fwtui: Run) -> None:
 
 
 def test_the_limit_ends_what_is_not_decided(fwtui: Run) -> None:
-    code, report, words = fwtui("--until-decided=1", "fast=lane.py 2", "slow=lane.py 4")
+    code, report, words = fwtui("--until-decided=1", "fast=lane.py 150", "slow=lane.py 300")
     assert code == 0, words
     assert report["comparison"]["pairs"][0]["verdict"] == "undecided"
