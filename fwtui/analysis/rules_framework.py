@@ -80,7 +80,7 @@ def _many_operations(facts: LaneFacts) -> Finding | None:
     if not nodes or nodes < limit("dispatch-bound", "operations") or facts.guest.get("compiled"):
         return None
     us = share * facts.total_ms * 1e3 / nodes
-    if share < limit("dispatch-bound", "share") or us > 2 * limit("dispatch-bound", "us_an_operation"):
+    if share < limit("dispatch-bound", "share") or us > limit("dispatch-bound", "us_an_operation"):
         return None
     evidence = f"forward and backward run about {nodes} operations with their gradients, {us:.3g} us each"
     return finding("dispatch-bound", facts, share, evidence, facts.lines.of("forward").location)

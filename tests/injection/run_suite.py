@@ -38,7 +38,8 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     environment = {**os.environ, **ONE_THREAD, "PATH": path, **dict(case.environment)}
     burn = [sys.executable, "-c", "while True: pass"]
-    burners = [subprocess.Popen(burn, stdin=subprocess.DEVNULL) for _ in range(case.neighbours)]
+    # each in a session of its own: the kernel may share out the cores by session (sched_autogroup), not by process
+    burners = [subprocess.Popen(burn, stdin=subprocess.DEVNULL, start_new_session=True) for _ in range(case.neighbours)]
     try:
         done = subprocess.run(
             words,
