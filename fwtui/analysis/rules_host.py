@@ -186,8 +186,8 @@ def per_execution(facts: LaneFacts) -> Finding | None:
     own = callbacks.where(lambda stack: not _users_callback(stack))
     share = facts.share("sync", "unexplained")
     share += facts.share("callbacks") * (own.share_of(callbacks) if len(callbacks) else 1.0)
-    if len(compute) >= 5:
-        share += facts.share("compute") * python.share_of(compute)
+    if len(compute) >= 5:  # by number as well: one stack of a long step must not decide
+        share += facts.share("compute") * min(python.share_of(compute), len(python) / len(compute))
     if share < limit("per-execution-overhead", "share"):
         return None
     evidence = (
