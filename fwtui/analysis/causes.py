@@ -105,10 +105,7 @@ CAUSES = (
         "graph-breaks", "B", "the compiled function falls back to Python in the middle",
         {"breaks": 1},
         "each break ends a graph: what stands on its two sides is not fused (PyTorch's guide to torch.compile)",
-        {
-            "jax": "update inside the jitted step: optax.apply_updates in the function that computes the gradients",
-            "*": "take the named line out of the compiled function; torch.compile(fullgraph=True) shows each one",
-        },
+        {"*": "take the named line out of the compiled function; torch.compile(fullgraph=True) shows each one"},
         ("retracing", "sync-every-step"),
     ),
     Cause(
@@ -204,6 +201,7 @@ CAUSES = (
         {
             "torch": "Adam(..., fused=True), or foreach=True",
             "keras+torch": "torch.compile, or a native torch optimizer: Keras updates weight by weight on torch",
+            "jax": "update inside the jitted step: optax.apply_updates in the function that computes the gradients",
             "*": "call optimizer.apply_gradients inside the @tf.function that computes the gradients",
         },
     ),
