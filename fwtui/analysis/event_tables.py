@@ -59,6 +59,7 @@ WAIT, DEEP, EVALUATION, COMPILING, BATCH = (
 )
 IN_WINDOW = _weights("deep_open", "deep_closed")
 IN_COMMUNICATION = _weights("communication_begin", "communication_end")
+IN_DRAIN = _weights("drain_begin", "drain_end")
 IN_CLOSURE = _weights("closure_begin", "closure_end")
 
 _PRODUCES = codes_of("backward_begin", "optimizer_begin", "train_call_begin", "train_call_end")

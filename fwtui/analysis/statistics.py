@@ -51,9 +51,11 @@ def counted_mask(
     compile_ns: np.ndarray,
     deep_ns: np.ndarray | float = 0.0,
     judged: int = 0,
+    ahead: np.ndarray | bool = False,
 ) -> np.ndarray:
     """Which steps count: past warm-up, not compiling, not at a turn's beginning, not in or after a profiler window.
 
+    Where the host is `ahead` a turn's beginning counts: the rest of the turn makes up for it.
     Of the first `judged` steps that is known: where a warm-up would end among them, its end is not looked for.
     """
     counted = compile_ns <= 0
@@ -62,9 +64,10 @@ def counted_mask(
     first = int(np.argmax(counted)) if counted.any() else len(counted)
     if first + _WARMUP_LOOK > judged:
         counted[: first + warmup_steps(step_ns[first:])] = False
-    disturbed = (wait_ns > 0) | (deep_ns > 0)
+    disturbed: np.ndarray = ((wait_ns > 0) & ~np.asarray(ahead)) | (deep_ns > 0)
     since = np.where(disturbed, start_ns + wait_ns + deep_ns, -np.inf)
-    return counted & ~(disturbed | (start_ns - np.maximum.accumulate(since) < TURN_IN_NS))
+    result: np.ndarray = counted & ~(disturbed | (start_ns - np.maximum.accumulate(since) < TURN_IN_NS))
+    return result
 
 
 def blocks(end_ns: np.ndarray, wait_ns: np.ndarray, block_ns: float = 500e6) -> np.ndarray:

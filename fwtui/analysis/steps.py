@@ -52,6 +52,9 @@ class Steps:
     """The profiler's start, stop and reading; in no phase."""
     communication_ns: np.ndarray
     """Waiting for other ranks, as far as hooks see it; a part of whatever phases it lies in."""
+    drain_ns: np.ndarray
+    """Of `compute`, what the host waited for the device before it gave the machine away: work of the turn before the
+    wait, also where the step begins after it."""
     batches: np.ndarray
     """Batches fetched to train on, or backward passes where none is fetched; 0 in Keras and in marked steps."""
 
@@ -332,6 +335,7 @@ class StepFolder:
             "updates": updates,
             "batches": np.bincount(step[self._batches(codes, spans)], minlength=count),
             "deep_ns": during(tables.IN_WINDOW, self._in_window),
+            "drain_ns": during(tables.IN_DRAIN, 0),
             "communication_ns": during(tables.IN_COMMUNICATION, self._in_communication),
             "profiler_ns": spent(tables.DEEP),
         }

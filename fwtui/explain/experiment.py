@@ -16,6 +16,7 @@ from fwtui.recording.run_folder import RunFolder
 from fwtui.recording.vocabulary import SOURCE_HOST
 from fwtui.view.comparing import SAMPLE_NS, lanes_cores, others_since
 from fwtui.view.lane_log import LaneLog
+from fwtui.view.lane_statistics import told_steps
 from fwtui.view.session import Session
 
 LOOK_S = 0.25
@@ -161,9 +162,8 @@ def disturbance_of(session: Session) -> Disturbance | None:
 def lane_turns(log: LaneLog, disturbance: Disturbance | None = None) -> Turns:
     """The turns of a lane's counted steps."""
     derived = log.derived()
-    counted, steps = derived.counted, derived.steps
-    per_update = steps.step_ns[counted] / 1e6 / steps.updates[counted]
-    return turns(per_update, derived.block[counted], steps.end_ns[counted], disturbance)
+    told = told_steps(derived, log.facts)
+    return turns(told.ms, derived.block[told.rows], derived.steps.end_ns[told.rows], disturbance)
 
 
 def samples_of(log: LaneLog) -> float | None:

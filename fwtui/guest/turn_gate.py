@@ -7,9 +7,9 @@ import json
 import os
 import sys
 import time
-from typing import Any, List
+from typing import Any, Callable, List
 
-from fwtui.guest import agent, loader_workers, trainer
+from fwtui.guest import agent, devices, loader_workers, trainer
 from fwtui.recording.event_log import SLOT_CORE, SLOT_GATE, SLOT_WAITING
 from fwtui.recording.vocabulary import GATE_DEEP, GATE_FINISH, GATE_GO, GATE_HOLD, GATE_MASK
 
@@ -31,6 +31,7 @@ def _stop() -> None:
 
         deep_window.at_boundary(held=header[SLOT_GATE] & GATE_MASK == GATE_HOLD)
     if header[SLOT_GATE] & GATE_MASK == GATE_HOLD:
+        agent.arm("drain", _drain, devices.waits())
         agent.recorder("wait_begin")(time.perf_counter_ns())
         held: List[int] = []
         try:
@@ -46,6 +47,17 @@ def _stop() -> None:
         mark = sys.modules.get("fwtui.mark")
         if mark is not None and mark.is_finishable():
             raise mark.Finished
+
+
+def _drain(waits: List[Callable[[], None]]) -> None:
+    """Let the devices finish what they were asked for: else it would run in the other lanes' turns."""
+    if waits:
+        agent.recorder("drain_begin")(time.perf_counter_ns())
+        try:
+            for wait in waits:
+                wait()
+        finally:
+            agent.recorder("drain_end")(time.perf_counter_ns())
 
 
 def _begin_on(core: int) -> None:

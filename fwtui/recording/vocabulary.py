@@ -129,6 +129,8 @@ EVENTS = (
     Event(50, "train_mode", None, None, "a model is put into training mode"),
     Event(51, "checkpoint_begin", "callbacks", None, "a checkpoint is written"),
     Event(52, "checkpoint_end", None, "callbacks", ""),
+    Event(53, "drain_begin", "compute", None, "about to give the machine away: the device finishes what it was asked"),
+    Event(54, "drain_end", None, "compute", "it has: nothing of this lane runs any more"),
     Event(43, "guest_flush", None, None, "the guest lives: written when nothing else was for a while"),
 )
 EVENT = {event.name: event.code for event in EVENTS}

@@ -128,7 +128,7 @@ def _host(manifest: Mapping[str, Any], samples: Samples, at_ns: int) -> Host:
     )
 
 
-def _title(name: str, facts: Mapping[str, Any]) -> str:
+def _title(name: str, facts: Mapping[str, Any], runs_ahead: bool) -> str:
     if not facts.get("framework"):
         return name
     parts = [f"{facts['framework']} {facts.get('version') or ''}".strip()]
@@ -139,6 +139,8 @@ def _title(name: str, facts: Mapping[str, Any]) -> str:
         title += f" · a step is {facts['step_is']}"
     if facts.get("training_threads"):
         title += " · several threads train: the steps of one"
+    if runs_ahead:
+        title += " · runs ahead of the computing: each step is the mean of its turn"
     return f"{title} · {facts['device']!s}" if facts.get("device") else title
 
 
@@ -180,7 +182,7 @@ def _lane(
     return LaneFrame(
         index=index,
         name=str(manifest["name"]),
-        title=_title(str(manifest["name"]), facts),
+        title=_title(str(manifest["name"]), facts, statistics.runs_ahead),
         framework=str(facts.get("framework") or manifest.get("framework") or "unknown"),
         version=facts.get("version"),
         backend=facts.get("backend"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAME = "fold.npz"
 _SOURCES = (
     *("analysis/steps.py", "analysis/step_store.py", "analysis/stalls.py", "analysis/statistics.py"),
+    "analysis/run_ahead.py",
     *(
         "recording/vocabulary.py",
         "view/columns.py",
@@ -31,7 +32,7 @@ _SOURCES = (
     ),
 )
 _FOLDER = ("first_step_ns", "compile_ns", "last_ns", "_in_window", "_in_communication", "_stepped", "_fetches")
-_DERIVATION = ("settled", "anchor", "steps_seen", "every")
+_DERIVATION = ("settled", "anchor", "steps_seen", "every", "ahead")
 _HISTORY = ("until_ns", "kept", "first_slot", "slot_ns")
 _digest: str | None = None
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fwtui.analysis.run_ahead import host_ns
 from fwtui.analysis.stalls import CHUNK, HISTORY, find_stalls
 from fwtui.analysis.statistics import blocks, counted_mask
 from fwtui.analysis.step_store import GrowingColumns
@@ -89,6 +90,11 @@ class Derivation:
 
     def __init__(self, store: GrowingColumns) -> None:
         self._store = store
+        self.ahead = False
+        """Whether the host may run ahead of the computing."""
+        self._begin()
+
+    def _begin(self) -> None:
         self.flags = GrowingColumns(
             dict.fromkeys(("counted", "stalled", "lost_ns", "turn", "number"), 0),
             {"counted": bool, "stalled": bool, "turn": int, "number": int},
@@ -101,8 +107,15 @@ class Derivation:
         self.every = 1
         self._known: Derived | None = None
 
-    def derived(self) -> Derived:
-        """The columns of all steps in the store."""
+    def derived(self, ahead: bool = False) -> Derived:
+        """The columns of all steps in the store.
+
+        Args:
+            ahead: whether the host may run ahead of the computing; once it is known, all is derived anew.
+        """
+        if ahead and not self.ahead and self.every == 1:
+            self.ahead = True
+            self._begin()
         total = len(self._store)
         if self._known is None or len(self._known) != total or len(self.flags) != total:
             self._extend(total)
@@ -128,9 +141,13 @@ class Derivation:
         waits_before = int(self.flags["turn"][-1]) if fresh else 0
         compile_ns = steps.phases[:, PHASE_INDEX["compile"]]
         final = self.settled - self.anchor
-        counted = counted_mask(steps.step_ns, steps.start_ns, steps.wait_ns, compile_ns, steps.deep_ns, final)
+        own: np.ndarray = steps.step_ns
+        ahead: np.ndarray | bool = False
+        if self.ahead:
+            own, ahead = host_ns(steps, blocks(steps.end_ns, steps.wait_ns))
+        counted = counted_mask(own, steps.start_ns, steps.wait_ns, compile_ns, steps.deep_ns, final, ahead)
         counted[:final] = self.flags["counted"][self.anchor : self.settled]
-        stalled, lost = find_stalls(steps.step_ns, counted, final, _work(steps))
+        stalled, lost = find_stalls(own, counted, final, _work(steps))
         self.flags.append(
             {
                 "counted": np.zeros(new, dtype=bool),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fwtui.analysis.run_ahead import evened
 from fwtui.analysis.step_store import GrowingColumns
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
 from fwtui.view import columns as cutting
@@ -160,7 +161,13 @@ class History:
         mask[:last] = (number % every == 0) | stalled
         removed = int((~mask).sum())
         self._derivation.every = every
+        ahead = self._derivation.ahead and bool((derived.steps.drain_ns[:last] > 0).any())
+        of_turns = evened(derived.steps, derived.block) if ahead else None
         self._store.keep(mask)
+        if of_turns is not None:  # a turn's end must not get lost with the step that it stands in
+            older = slice(0, last - removed)
+            self._store["step_ns"][older], self._store["phases"][older] = (each[mask][older] for each in of_turns)
+            self._store["drain_ns"][older] = 0
         self._derivation.flags.keep(mask)
         self._derivation.settled -= removed
         self._derivation.anchor -= removed

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fwtui.analysis.loader_starts import LoaderStarts
+from fwtui.analysis.run_ahead import may_run_ahead
 from fwtui.analysis.steps import StepFolder
 from fwtui.recording.event_log import EventLogError, EventLogReader
 from fwtui.recording.run_folder import EVENTS, FACTS, NOTES, RunFolder, read_json_lines
@@ -277,7 +278,7 @@ class LaneLog:
 
     def derived(self) -> Derived:
         """Which steps count, which stalled, and the block of each."""
-        return self.derivation.derived()
+        return self.derivation.derived(may_run_ahead(self.facts))
 
     def batches_per_step(self) -> int:
         """How many batches a step trains on, as far as the hooks saw; 1 when they saw none."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwtui.analysis.stalls import threshold_ns
-from fwtui.recording.vocabulary import PHASE_NAMES
+from fwtui.recording.vocabulary import EVENT, PHASE_NAMES
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.past_state import past_state
 
@@ -90,6 +90,8 @@ def _word(session: Session, index: int, at_ns: int, count: int, newest: bool) ->
         return _starting(log, int(spawned), at_ns)
     if log.at_gate or (tail is not None and tail.open_span == "wait"):
         return "waiting", "paused" if manifest.get("paused") else "waiting for its turn", since, ""
+    if tail is not None and tail.last_code == EVENT["drain_begin"]:
+        return "training", "its device finishes the turn", since, ""
     if tail is not None and tail.open_span == "compile":
         return "compiling", "tracing or compiling", tail.open_since_ns, "compile"
     if tail is not None and (tail.open_span == "evaluation" or tail.evaluation_ns > 0):

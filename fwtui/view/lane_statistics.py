@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fwtui.analysis.results import PhaseTime, StepTimes
+from fwtui.analysis.run_ahead import block_means, drained, may_run_ahead, ran_ahead, whole_blocks
 from fwtui.analysis.statistics import step_times
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
 from fwtui.view.counting import counts, schedule_at
@@ -53,15 +55,15 @@ class LaneStatistics:
         """The end of the last step that it knows of."""
         self.updates = int(steps.updates.sum())
         self.counted = int(counted.sum())
-        own_ns, phases_ns, updates = steps.step_ns[counted], steps.phases[counted], steps.updates[counted]
-        per_update_ms = own_ns / 1e6 / updates
-        self.lane_ms = per_update_ms
-        self.block = derived.block[counted]
-        self.end_ns = steps.end_ns[counted]
-        self.phases_ms = _each(phases_ns / 1e6, updates)
-        self.step_ms: StepTimes | None = step_times(per_update_ms)
+        own_ns, phases_ns = steps.step_ns[counted], steps.phases[counted]
+        told = told_steps(derived, log.facts)
+        self.lane_ms, self.phases_ms, rows = told.ms, told.phases_ms, told.rows
+        self.runs_ahead = told.runs_ahead
+        self.block = derived.block[rows]
+        self.end_ns = steps.end_ns[rows]
+        self.step_ms: StepTimes | None = step_times(self.lane_ms)
         calm, over = counted & ~stalled, counted & stalled
-        self.typical = self._mean(self._middle(_each(steps.phases[calm], steps.updates[calm])))
+        self.typical = self._mean(self._middle(self.phases_ms[~stalled[rows]] * 1e6))
         self.stalled = self._mean(steps.phases[over])
         self.stalls = int(over.sum())
         self.phases: dict[str, PhaseTime | None] = dict.fromkeys(PHASE_NAMES)
@@ -126,6 +128,35 @@ class LaneStatistics:
 def _each(phases_ns: np.ndarray, updates: np.ndarray) -> np.ndarray:
     """(steps, phases) by update: what it is already where every step makes one."""
     return phases_ns if (updates == 1).all() else phases_ns / updates[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldSteps:
+    """The counted steps that a lane is told by, per update."""
+
+    ms: np.ndarray
+    """(steps,)"""
+    phases_ms: np.ndarray
+    """(steps, phases)"""
+    rows: np.ndarray
+    """(steps,) which of the lane's steps they are."""
+    runs_ahead: bool
+    """Whether each is the mean of its turn, because the host ran ahead of the computing."""
+
+
+def told_steps(derived: Derived, facts: Mapping[str, Any]) -> ToldSteps:
+    """The steps to tell of a lane whose guest knows these facts."""
+    steps, counted, lost_ns = derived.steps, derived.counted, derived.lost_ns
+    rows = np.flatnonzero(counted)
+    own, phases = drained(steps) if may_run_ahead(facts) else (steps.step_ns, steps.phases)
+    ahead = may_run_ahead(facts) and ran_ahead(own[rows], lost_ns[rows])
+    if ahead:
+        rows = np.flatnonzero(whole_blocks(counted, steps.wait_ns, derived.block))
+        told = block_means(own[rows], phases[rows], lost_ns[rows], derived.block[rows])
+    else:
+        told = own[rows], phases[rows]
+    updates = steps.updates[rows]
+    return ToldSteps(told[0] / 1e6 / updates, _each(told[1] / 1e6, updates), rows, ahead)
 
 
 def lane_statistics(session: Session, index: int, at_ns: int, ended: bool) -> LaneStatistics:

@@ -23,6 +23,8 @@ def past_state(
     steps = log.folder.steps
     start = int(steps.start_ns[step])
     wait_end = start + int(steps.wait_ns[step])
+    if steps.wait_ns[step]:
+        wait_end += int(steps.drain_ns[step])  # it gives the machine away first
     own_start = wait_end + int(steps.evaluation_ns[step])
     if at_ns < start:
         return "training", "training", start, ""  # the steps of that moment are summed up
