@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fwtui.analysis.causes import CAUSES, advice
 from fwtui.analysis.findings import find, find_all
 from fwtui.analysis.lane_facts import LaneFacts
-from fwtui.analysis.lines import Lines, Stack, after_update
-from fwtui.analysis.results import Comparison, UnfairReason
+from fwtui.analysis.lines import Lines, Stack, after_update, at_least
+from fwtui.analysis.results import Comparison, Lost, PhaseTime, UnfairReason
+from fwtui.recording.vocabulary import PHASE_NAMES
+from fwtui.view.lane_facts import firm_mean
 
 HEALTHY = {"data": 0.2, "forward": 3.0, "backward": 5.0, "optimizer": 1.0, "callbacks": 0.1, "gc": 0.0}
 TORCH = "/v/site-packages/torch/"
@@ -46,6 +50,8 @@ def lines(*stacks: Stack) -> Lines:
 
 FETCH = (TORCH + "utils/data/_utils/fetch.py", 54, "fetch")
 LOOP = ("train.py", 40, "main")
+OPTIONAL = ("/v/site-packages/tensorflow/python/data/ops/optional_ops.py", 180, "get_value")
+EXECUTE = ("/v/site-packages/tensorflow/python/eager/execute.py", 53, "quick_execute")
 LOADER = {"workers": 0, "at": "train.py:9"}
 STARTED = {"workers": 2, "at": "train.py:9"}
 
@@ -106,7 +112,11 @@ CASES = {
     ),
     "compile-in-timing": (lane(compile_s=5.0), None),
     "per-execution-overhead": (
-        keras(mean_ms={"compute": 0.3, "sync": 0.1, "callbacks": 0.1}, guest={"compile_at": "fit.py:3"}),
+        keras(
+            mean_ms={"compute": 0.6, "sync": 0.05, "callbacks": 0.05},
+            guest={"compile_at": "fit.py:3"},
+            lines=lines(stack("compute", OPTIONAL, LOOP), stack("compute", EXECUTE, LOOP)),
+        ),
         "fit.py:3",
     ),
     "thread-oversubscription": (
@@ -258,6 +268,68 @@ def test_a_pipeline_that_never_rests_holds_up_the_step() -> None:
     ahead = keras(guest=guest, python_rest_share=0.35, **calls)
     assert [(one.code, one.location) for one in find(bound)] == [("per-sample-transform", "read.py:4")]
     assert find(ahead) == ()
+
+
+BURSTS = {"data": "input-bound", "callbacks": "slow-callback", "gc": "gc-pause", "sync": "sync-every-step"}
+
+
+@pytest.mark.parametrize("phase", BURSTS)
+def test_one_burst_of_another_program_blames_nothing(phase: str) -> None:
+    """50 steps of 9.3 ms, in one of which the phase takes 300 ms longer; then the same in every step."""
+    burst = lane(counted=50, mean_ms=phases(**{phase: 6.0}), firm_ms=HEALTHY, typical_ms=HEALTHY)
+    steady = replace(burst, firm_ms=phases(**{phase: 6.0}), typical_ms=phases(**{phase: 6.0}))
+    assert find(burst) == ()
+    assert [one.code for one in find(steady)] == [BURSTS[phase]]
+
+
+def test_the_longest_steps_of_a_phase_are_left_out_of_its_firm_mean() -> None:
+    gc, data = PHASE_NAMES.index("gc"), PHASE_NAMES.index("data")
+    phases_ms = np.full((50, len(PHASE_NAMES)), 1.0)
+    phases_ms[7, gc] = phases_ms[30, gc] = phases_ms[31, data] = 90.0
+
+    def firm() -> dict[str, float]:
+        known = {name: PhaseTime(ms, 0.1) for name, ms in zip(PHASE_NAMES, phases_ms.mean(axis=0), strict=True)}
+        return firm_mean(SimpleNamespace(phases_ms=phases_ms, phases=known))  # type: ignore[arg-type]
+
+    assert firm() == pytest.approx(dict.fromkeys(PHASE_NAMES, 1.0))
+    phases_ms[9, gc] = 49.0
+    assert (firm()["gc"], firm()["data"]) == pytest.approx((2.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("stalls", "seconds", "severity"), [(1, 2.0, "note"), (3, 2.0, "warning"), (1, 20.0, "warning")]
+)
+def test_a_single_short_stall_is_no_more_than_a_note(stalls: int, seconds: float, severity: str) -> None:
+    lost = (Lost("slow-callback", "callbacks", 0.06, stalls),)
+    facts = lane(lost_by={"slow-callback": 0.06}, lost=lost, stalls=stalls, training_s=seconds)
+    assert [(one.code, one.severity) for one in find(facts)] == [("slow-callback", severity)]
+
+
+def test_loaders_that_may_have_waited_for_a_core_are_not_blamed() -> None:
+    ahead = lane(mean_ms=phases(data=6.0), guest={"loader": {"workers": 1, "at": "train.py:9"}})
+    codes = [(one.code, one.severity) for one in find(replace(ahead, run_delay_share=0.3))]
+    assert [(one.code, one.severity) for one in find(ahead)] == [("input-bound", "warning")]
+    assert codes == [("cpu-starved", "warning"), ("input-bound", "note")]
+    nearly_all = replace(ahead, run_delay_share=0.06, mean_ms=phases(data=20.0))
+    assert [(one.code, one.severity) for one in find(nearly_all)] == [("input-bound", "critical")]
+
+
+def test_what_a_worker_could_not_shorten_must_take_more_of_the_step() -> None:
+    known = {"guest": {"loader": LOADER}}
+    assert find(lane(mean_ms={"data": 1.2, "forward": 1.0, "backward": 2.0}, **known)) == ()
+    assert find(lane(mean_ms={"data": 1.2, "forward": 0.5, "backward": 1.0}, **known))[0].code == "input-bound"
+
+
+def test_evaluation_up_to_half_of_the_time_is_a_choice() -> None:
+    assert [find(lane(evaluation_share=share))[0].severity for share in (0.35, 0.5)] == ["note", "warning"]
+
+
+def test_fit_that_waits_for_the_model_is_not_blamed() -> None:
+    waits = [stack("compute", EXECUTE, LOOP, runs=False)] * 3
+    busy = [stack("compute", EXECUTE, LOOP), stack("compute", OPTIONAL, LOOP)]
+    assert find(keras(lines=lines(*waits, *busy))) == ()
+    assert [one.code for one in find(keras(lines=lines(*busy, *busy, waits[0])))] == ["per-execution-overhead"]
+    assert at_least(5, 6) < 5 / 6 < at_least(5000, 6000) + 0.01
 
 
 def test_the_table_is_whole() -> None:

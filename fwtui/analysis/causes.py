@@ -29,8 +29,10 @@ class Cause(NamedTuple):
 CAUSES = (
     Cause(
         "input-bound", "D", "the step waits for its data",
-        {"share": 0.25},
-        "an input pipeline that keeps up returns at once (TensorFlow's guide to tf.data performance)",
+        {"share": 0.25, "of_short": 0.4, "most": 0.5},
+        "an input pipeline that keeps up returns at once (TensorFlow's guide to tf.data performance); where a wait is "
+        "too short for a worker (below no-prefetch's worker_ms) it must take more of the step; where the main thread "
+        "had to wait for cores, those who load ahead may have as well: below half of the step a note",
         {
             "torch": "load in parallel: DataLoader(num_workers=2, persistent_workers=True), or read faster",
             "keras+torch": "load in parallel: pass a DataLoader(num_workers=2, persistent_workers=True) to fit",
@@ -147,8 +149,9 @@ CAUSES = (
     ),
     Cause(
         "per-execution-overhead", "E", "fit's own work around each short execution is a large part of it",
-        {"share": 0.4},
-        "Keras runs callbacks and converts logs once an execution; measured by stacks outside of the native call",
+        {"share": 0.45, "python": 0.2},
+        "Keras fetches, dispatches, converts logs and runs callbacks once an execution; a main thread that is busy so "
+        "long, a fifth of it in Python, and not asleep until the model's work is done",
         {"*": "compile(steps_per_execution=16) makes that many updates a call"},
     ),
     Cause(
@@ -172,8 +175,9 @@ CAUSES = (
     ),
     Cause(
         "cpu-starved", "U", "the main thread is ready to run and waits for a core",
-        {"share": 0.15},
-        "run-queue delay by the kernel's own count; an idle machine shows under 2 %",
+        {"share": 0.15, "seconds": 0.1, "doubt": 0.05},
+        "run-queue delay by the kernel's own count; an idle machine shows under 2 %, or one burst of another program; "
+        "from a twentieth on, what waits for another process may be waiting for its core",
         {"*": "stop what else runs on this machine, or give the lane cores of its own (--schedule turns)"},
     ),
     Cause(
@@ -244,8 +248,9 @@ CAUSES = (
     ),
     Cause(
         "evaluation-stall", "V", "evaluating takes a large part of the time",
-        {"share": 0.33},
-        "of training and evaluation together; a quarter is what it takes to evaluate as many samples as are trained on",
+        {"share": 0.33, "most": 0.5},
+        "of training and evaluation together; a quarter is what it takes to evaluate as many samples as are trained "
+        "on; up to half it is a note: how often to evaluate is a choice",
         {
             "torch": "evaluate every N epochs, in large batches, under torch.inference_mode()",
             "keras": "fit(validation_freq=N, validation_batch_size=…, validation_steps=…)",
@@ -267,8 +272,9 @@ CAUSES = (
     ),
     Cause(
         "straggler-rank", "R", "one rank is slower than the others, which wait for it",
-        {"ratio": 1.15},
-        "its own time, communication left out, against the median rank's",
+        {"ratio": 1.2, "share": 0.1, "late": 0.75, "ms": 0.5},
+        "its own time, communication left out, against the median rank's; a tenth of the step, in three of four steps; "
+        "two ranks that do the same differed by up to 0.4 ms",
         {"*": "look at the named rank's host: other load, its data shard, thermal limits"},
     ),
     Cause(

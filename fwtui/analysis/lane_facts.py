@@ -24,6 +24,10 @@ class LaneFacts:
     mean_ms: Mapping[str, float]
     """The mean counted step by phase, stalls included; empty before the first."""
     median_ms: float | None
+    firm_ms: Mapping[str, float] = field(default_factory=dict)
+    """As `mean_ms`, each phase without its two longest times, which one burst of another program may have made."""
+    typical_ms: Mapping[str, float] = field(default_factory=dict)
+    """The step between the quartiles by phase: what happens in nearly every step."""
     lost_by: Mapping[str, float] = field(default_factory=dict)
     """Share of the training time lost in stalls, by cause (a finding's code, or a phase's name)."""
     stall_lines: Mapping[str, str] = field(default_factory=dict)
@@ -86,10 +90,32 @@ class LaneFacts:
         total = self.total_ms
         return sum(self.mean_ms.get(phase, 0.0) for phase in phases) / total if total else 0.0
 
+    def surely(self, share: float, *phases: str, steady: bool = False) -> float:
+        """A share that lies in these phases, as far as it does not rest on a few long steps.
+
+        Args:
+            share: of the mean step.
+            phases: where it lies.
+            steady: whether the cause is one of every step, so that the typical step must show it as well.
+        """
+        seen = self.share(*phases)
+        firm = {**self.mean_ms, **{phase: ms for phase, ms in self.firm_ms.items() if phase in phases}}
+        shown = [firm] + ([self.typical_ms] if steady else [])
+        for step_ms in shown:
+            total = sum(step_ms.values())
+            if seen and total:
+                share = min(share, share * sum(step_ms.get(phase, 0.0) for phase in phases) / total / seen)
+        return share
+
     def of_step(self, phase: str) -> str:
         """`1.2 ms of the mean 5.0 ms step (24%)`"""
         ms = self.mean_ms.get(phase, 0.0)
         return f"{ms:.3g} ms of the mean {self.total_ms:.3g} ms step ({self.share(phase):.0%})"
+
+    @property
+    def starved(self) -> bool:
+        """Whether the main thread waited for a core so often that another process may have as well."""
+        return may_starve(self.run_delay_share)
 
     @property
     def settled(self) -> bool:
@@ -110,6 +136,11 @@ def finding(
         severity = "critical" if share is not None and share >= 0.6 else "warning"
     line = advice(code, facts.framework, facts.backend)
     return Finding(code, severity, share, evidence, location, line, CAUSE[code].letter)
+
+
+def may_starve(run_delay_share: float | None) -> bool:
+    """Whether a wait for another process may be that one's wait for a core."""
+    return (run_delay_share or 0.0) >= limit("cpu-starved", "doubt")
 
 
 def limit(code: str, name: str) -> float:

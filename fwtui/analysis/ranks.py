@@ -12,16 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fwtui.analysis.causes import CAUSE
 from fwtui.recording.vocabulary import PHASE_INDEX, PHASE_NAMES
 
 WINDOW = 120
 """Steps that are compared: the newest that all ranks have."""
 LEAST_STEPS = 10
-LEAST_RATIO = 1.2
-LEAST_SHARE = 0.10
-"""A straggler takes this much longer than the others, and this share of the step."""
-LEAST_LATE = 0.75
-"""And is late in so many of the steps since it began, half of those that are compared at least."""
+LIMITS = CAUSE["straggler-rank"].limits
+"""A straggler takes `ratio` times as long as the others, `share` of the step and `ms` longer; and it is late in
+`late` of the steps since it began, half of those that are compared at least."""
 _BLOCK = 10
 _COMPARED_WITH = 9
 """Ranks, itself included, that tell since when a straggler is one."""
@@ -139,13 +138,13 @@ def _straggler(
     excess_ms = float(own_ms[slowest]) - others_ms
     whole_ms = float(np.median(step[slowest])) / 1e6
     share = excess_ms / whole_ms if whole_ms else 0.0
-    if own_ms[slowest] < LEAST_RATIO * others_ms or share < LEAST_SHARE:
+    if own_ms[slowest] < LIMITS["ratio"] * others_ms or share < LIMITS["share"] or excess_ms < LIMITS["ms"]:
         return None
     more = np.median(phases[slowest], axis=0) - np.median(np.median(phases[others], axis=1), axis=0)
     phase = int(np.argmax(more))
     low, late, ends = _late(ranks, slowest, excess_ms * 1e6 / 2)
     begin = _since(late)
-    if len(late) - begin < step.shape[1] / 2 or late[begin:].mean() < LEAST_LATE:
+    if len(late) - begin < step.shape[1] / 2 or late[begin:].mean() < LIMITS["late"]:
         return None
     return Straggler(
         rank=ranks[slowest].rank,

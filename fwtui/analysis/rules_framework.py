@@ -76,7 +76,7 @@ def _unfused(facts: LaneFacts) -> Finding | None:
 
 def _many_operations(facts: LaneFacts) -> Finding | None:
     nodes = facts.guest.get("grad_nodes")
-    share = facts.share("forward", "backward")
+    share = facts.surely(facts.share("forward", "backward"), "forward", "backward", steady=True)
     if not nodes or nodes < limit("dispatch-bound", "operations") or facts.guest.get("compiled"):
         return None
     us = share * facts.total_ms * 1e3 / nodes
@@ -111,9 +111,10 @@ def slow_optimizer(facts: LaneFacts) -> Finding | None:
     share, work = facts.share("optimizer"), facts.share("forward", "backward", "compute")
     implementation = facts.guest.get("optimizer_impl")
     slow = implementation == "loop" or (facts.framework != "torch" and not facts.guest.get("run_eagerly"))
-    if not facts.settled or not slow or facts.eager or share < limit("slow-optimizer", "share"):
+    if not facts.settled or not slow or facts.eager:
         return None
-    if share < limit("slow-optimizer", "of_work") * work:
+    firm = facts.surely(share, "optimizer", steady=True)
+    if firm < limit("slow-optimizer", "share") or firm < limit("slow-optimizer", "of_work") * work:
         return None
     tensors = facts.guest.get("optimizer_tensors")
     how = (

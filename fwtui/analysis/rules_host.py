@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fwtui.analysis.lane_facts import LaneFacts, finding, limit
-from fwtui.analysis.lines import Lines, Stack, after_update
+from fwtui.analysis.lines import Lines, Stack, after_update, at_least
 from fwtui.analysis.results import Finding
 
 _SAVING = (
@@ -20,6 +20,7 @@ _NATIVE_CALL = (
 
 
 PAGE_BYTES = 4096
+ENOUGH_STACKS, LEAST_COMPUTING = 3, 5
 
 
 def saves(stack: Stack) -> bool:
@@ -36,7 +37,7 @@ def checkpoint(facts: LaneFacts) -> Finding | None:
     all_lines = facts.lines.where(lambda stack: stack.phase != "evaluation")
     lines = all_lines.where(saves)
     share = lines.share_of(all_lines)
-    if not facts.settled or len(lines) < 2 or share < limit("checkpoint-stall", "share"):
+    if not facts.settled or len(lines) < ENOUGH_STACKS or share < limit("checkpoint-stall", "share"):
         return None
     evidence = f"saving the model takes {share:.0%} of the training, by {len(lines)} stacks"
     return finding("checkpoint-stall", facts, share, evidence, lines.location)
@@ -47,8 +48,8 @@ def slow_callback(facts: LaneFacts) -> Finding | None:
     if not facts.settled:
         return None
     share, lines = _between(facts)
-    growth = growth_share(facts, share, lines)
-    if share - growth < limit("slow-callback", "share"):
+    firm, _ = _between(facts, firmly=True)
+    if firm - growth_share(facts, share, lines) < limit("slow-callback", "share"):
         return None
     ms = share * facts.total_ms
     top = lines.top()
@@ -57,20 +58,30 @@ def slow_callback(facts: LaneFacts) -> Finding | None:
     return finding("slow-callback", facts, share, evidence, lines.location)
 
 
-def _between(facts: LaneFacts) -> tuple[float, Lines]:
-    """(share of the step in the user's own code between the steps, its stacks)"""
+def _between(facts: LaneFacts, firmly: bool = False) -> tuple[float, Lines]:
+    """(share of the step in the user's own code between the steps, its stacks)
+
+    Args:
+        facts: the lane's.
+        firmly: leave out what a few long steps alone show.
+    """
+
+    def share_of(phase: str) -> float:
+        share = facts.share(phase)
+        return facts.surely(share, phase) if firmly else share
+
     callbacks = facts.lines.of("callbacks").where(lambda stack: not saves(stack))
     whole = facts.lines.of("callbacks")
     keras = facts.framework == "keras"
     own = callbacks.where(lambda stack: not keras or _users_callback(stack))
-    share = facts.share("callbacks") * (own.share_of(whole) if len(whole) >= 3 else 0.0 if keras else 1.0)
+    share = share_of("callbacks") * (own.surely_of(whole) if len(whole) >= ENOUGH_STACKS else 0.0 if keras else 1.0)
     late = after_update(facts.lines, facts.guest.get("update_chain")).where(lambda stack: not saves(stack))
     if facts.framework == "jax":
         late = late.where(lambda stack: not _may_wait(stack))
     for phase in ("forward", "unexplained"):
         part, of_phase = late.of(phase), facts.lines.of(phase)
-        if len(part) >= 3:
-            share += facts.share(phase) * part.share_of(of_phase)
+        if len(part) >= ENOUGH_STACKS:
+            share += share_of(phase) * part.surely_of(of_phase)
     return share, Lines([*own.stacks, *late.stacks])
 
 
@@ -130,7 +141,9 @@ def _users_callback(stack: Stack) -> bool:
 def sync(facts: LaneFacts) -> Finding | None:
     """Values read by the host. JAX computes while its host waits for them: there it says nothing."""
     share = facts.share("sync")
-    if not facts.settled or share < limit("sync-every-step", "share") or "jax" in (facts.framework, facts.backend):
+    if not facts.settled or "jax" in (facts.framework, facts.backend):
+        return None
+    if facts.surely(share, "sync", steady=True) < limit("sync-every-step", "share"):
         return None
     evidence = (
         f"reading values takes {facts.mean_ms['sync']:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%})"
@@ -141,7 +154,7 @@ def sync(facts: LaneFacts) -> Finding | None:
 def gc_pause(facts: LaneFacts) -> Finding | None:
     """Collections of the older generations."""
     share = facts.share("gc")
-    if not facts.settled or share < limit("gc-pause", "share"):
+    if not facts.settled or facts.surely(share, "gc") < limit("gc-pause", "share"):
         return None
     lines = facts.lines.of("gc")
     top = lines.top()
@@ -157,45 +170,47 @@ def evaluation(facts: LaneFacts) -> Finding | None:
     if share is None or share < limit("evaluation-stall", "share") or facts.counted < 20:
         return None
     evidence = f"evaluation takes {share:.0%} of training and evaluation together"
-    return finding("evaluation-stall", facts, share, evidence, facts.lines.of("evaluation").location)
+    severity = "note" if share < limit("evaluation-stall", "most") else None
+    return finding("evaluation-stall", facts, share, evidence, facts.lines.of("evaluation").location, severity)
 
 
 def per_execution(facts: LaneFacts) -> Finding | None:
-    """Keras's own Python code around the native call, by its phases and by the stacks in `compute` outside the call.
+    """Keras's own work around the native call: the usual step's phases, and what the main thread does in `compute`.
 
-    On JAX the host runs ahead and waits anywhere: there it says nothing.
+    Where the model's work counts, the main thread sleeps until it is done. On JAX the host runs ahead and waits
+    anywhere: there it says nothing.
     """
     executions = facts.guest.get("steps_per_execution") or 1
-    if (
-        not facts.settled
-        or facts.framework != "keras"
-        or executions != 1
-        or facts.backend != "tensorflow"
-        or facts.eager
-    ):
+    fits = facts.framework == "keras" and facts.backend == "tensorflow" and not facts.eager
+    if not facts.settled or not fits or executions != 1:
         return None
-    compute = facts.lines.of("compute")
-    python = compute.where(
-        lambda stack: (
-            bool(stack.frames)
-            and stack.runs is not False
-            and not any(part in stack.frames[0][0] for part in _NATIVE_CALL)
-        )
-    )
     callbacks = facts.lines.of("callbacks")
     own = callbacks.where(lambda stack: not _users_callback(stack))
-    share = facts.share("sync", "unexplained")
-    share += facts.share("callbacks") * (own.share_of(callbacks) if len(callbacks) else 1.0)
-    if len(compute) >= 5:  # by number as well: one stack of a long step must not decide
-        share += facts.share("compute") * min(python.share_of(compute), len(python) / len(compute))
-    if share < limit("per-execution-overhead", "share"):
+    parts = {"sync": 1.0, "unexplained": 1.0, "callbacks": own.share_of(callbacks) if len(callbacks) else 1.0}
+    parts["compute"] = _own_work(facts)
+    usual = facts.typical_ms or facts.mean_ms
+    usual_ms = sum(usual.values())
+    own_ms = sum(part * usual.get(phase, 0.0) for phase, part in parts.items())
+    if own_ms < limit("per-execution-overhead", "share") * usual_ms:
         return None
     evidence = (
-        f"fit's own Python code takes {share * facts.total_ms:.3g} ms of the mean {facts.total_ms:.3g} ms step "
-        f"({share:.0%}) at one step an execution"
+        f"fit's own work keeps the main thread busy for at least {own_ms:.3g} ms of the usual {usual_ms:.3g} ms step "
+        f"({own_ms / usual_ms:.0%}), at one step an execution"
     )
+    share = own_ms / facts.total_ms
     place = facts.guest.get("compile_at")
     return finding("per-execution-overhead", facts, share, evidence, str(place) if place else None)
+
+
+def _own_work(facts: LaneFacts) -> float:
+    """Share of `compute` in which the main thread runs, at least: Python code, or what leads to the native call."""
+    compute = facts.lines.of("compute")
+    runs = compute.where(lambda stack: bool(stack.frames) and stack.runs is not False)
+    python = runs.where(lambda stack: not any(part in stack.frames[0][0] for part in _NATIVE_CALL))
+    if len(compute) < LEAST_COMPUTING or python.share_of(compute) < limit("per-execution-overhead", "python"):
+        return 0.0
+    waited = min(0.9, facts.run_delay_share or 0.0)  # a thread that waits for a core is taken for a running one
+    return max(0.0, (at_least(len(runs), len(compute)) - waited) / (1 - waited))
 
 
 RULES = (checkpoint, memory_growth, slow_callback, sync, gc_pause, evaluation, per_execution)

@@ -20,6 +20,7 @@ def data_wait(facts: LaneFacts) -> Finding | None:
     share, lines = _wait(facts)
     if share is None:
         return None
+    firm = facts.surely(share, "data") if "data" in facts.mean_ms else share
     again = _starting_anew(facts, share, lines)
     if again is not None and again >= limit("worker-startup", "of_data") * share:
         evidence = (
@@ -31,17 +32,23 @@ def data_wait(facts: LaneFacts) -> Finding | None:
     what = "waiting for data takes" if seen else "the step waits while the pipeline's Python code runs,"
     evidence = f"{what} {ms:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%})"
     per_sample = _per_sample(facts, lines)
-    if per_sample is not None and share >= limit("per-sample-transform", "share"):
+    if per_sample is not None and firm >= limit("per-sample-transform", "share"):
         evidence += f"; {per_sample[1]:.0%} of it in Python code called for each sample"
         return finding("per-sample-transform", facts, share, evidence, per_sample[0])
-    worth = not facts.guest.get("loader") or ms >= limit("no-prefetch", "worker_ms")
-    if _prefetches(facts) is False and worth and limit("no-prefetch", "share") <= share < limit("no-prefetch", "most"):
+    ahead = _prefetches(facts)
+    own_ms = ms * (1 - (facts.run_delay_share or 0.0))
+    worth = not facts.guest.get("loader") or own_ms >= limit("no-prefetch", "worker_ms")
+    if ahead is False and worth and limit("no-prefetch", "share") <= firm and share < limit("no-prefetch", "most"):
         return finding("no-prefetch", facts, share, f"{evidence}; nothing is loaded ahead", _set_up_at(facts))
-    if share >= limit("input-bound", "share"):
-        ahead = {True: "; though it loads ahead", False: "; nothing is loaded ahead", None: ""}[_prefetches(facts)]
+    if firm >= limit("input-bound", "share" if worth else "of_short"):
+        evidence += {True: "; though it loads ahead", False: "; nothing is loaded ahead", None: ""}[ahead]
+        severity = None
+        if ahead and facts.starved and share < limit("input-bound", "most"):
+            severity = "note"
+            evidence += f"; the main thread waited for a core {facts.run_delay_share:.0%} of the time, as loaders may"
         inside = lines.where(lambda stack: stack.stands_in(*_LOADING))
         location = (inside or lines).location if not facts.thread_lines.stacks else facts.thread_lines.location
-        return finding("input-bound", facts, share, evidence + ahead, location or _set_up_at(facts))
+        return finding("input-bound", facts, share, evidence, location or _set_up_at(facts), severity)
     return None
 
 

@@ -33,6 +33,8 @@ def starved(facts: LaneFacts) -> Finding | None:
     share = facts.run_delay_share
     if share is None or share < limit("cpu-starved", "share") or _threads(facts) is not None:
         return None
+    if share * facts.training_s < limit("cpu-starved", "seconds"):
+        return None
     others = facts.host_others_cores
     who = f"; other processes used {others:.1f} cores" if others is not None else ""
     return finding("cpu-starved", facts, share, f"the main thread waited for a core {share:.0%} of the time{who}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fwtui.analysis.lane_facts import may_starve
 from fwtui.analysis.ranks import Compared, Straggler
 from fwtui.analysis.results import Finding
 
@@ -17,7 +18,11 @@ CRITICAL_SHARE = 0.3
 
 
 def rank_findings(
-    compared: Compared | None, trouble: str | None = None, since: str | None = None, location: str | None = None
+    compared: Compared | None,
+    trouble: str | None = None,
+    since: str | None = None,
+    location: str | None = None,
+    run_delay_share: float | None = None,
 ) -> tuple[Finding, ...]:
     """What is to be said of a lane's ranks, the weightiest first.
 
@@ -26,6 +31,7 @@ def rank_findings(
         trouble: a sentence about a rank that died or hangs; it comes before any that is slow.
         since: when the straggler began, in words.
         location: `file:line` where that rank was seen, when a stack of it was taken.
+        run_delay_share: of the time, for which the lane's main thread waited for a core; the ranks may have as well.
     """
     if trouble is not None:
         return (Finding(CODE, "critical", None, trouble, location, _TROUBLE, LETTER),)
@@ -34,6 +40,9 @@ def rank_findings(
         return ()
     severity = "critical" if straggler.share >= CRITICAL_SHARE else "warning"
     evidence = _evidence(straggler, compared.estimated, since)
+    if severity == "warning" and may_starve(run_delay_share):
+        severity = "note"
+        evidence += f"; the main thread waited for a core {run_delay_share:.0%} of the time, as that rank may"
     advice = ADVICE.get(straggler.phase, OTHERWISE)
     return (Finding(CODE, severity, straggler.share, evidence, location, advice, LETTER),)
 

@@ -12,6 +12,7 @@ from fwtui.analysis.lines import Lines, stack_of
 from fwtui.analysis.steps import Steps
 from fwtui.recording.code_lines import is_users
 from fwtui.recording.vocabulary import PHASE_INDEX, SOURCE_GPU, SOURCE_HOST, source_of_lane
+from fwtui.view.derived import Derived
 from fwtui.view.gpu import throttle_names
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_stalls import lost_by_cause, lost_split, stalls_over
@@ -28,6 +29,10 @@ _WARMUP = 0.1
 _GPUS = 16
 _FIRST_STEPS = 4
 """They trace and compile in any program."""
+SPARED = 2
+"""So many steps of a phase may be long because of another program's burst: by them alone nothing is blamed."""
+_FIRM_STEPS = 2000
+"""Of more steps than these, two weigh nothing."""
 _TRACEBACK = re.compile(r'^  File "(.+)", line (\d+)')
 
 
@@ -57,10 +62,10 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     lost_by, stall_lines = lost_by_cause(stalls, statistics.training_ns)
     late_share, late_compiles = _late_compiling(derived.steps.until(int(np.searchsorted(derived.steps.end_ns, at_ns))))
     starts, start_ns = log.loader_starts.later_ns(until)
-    evaluation = statistics.evaluation_ns + state.tail_evaluation_ns
-    whole = statistics.training_ns + evaluation
+    evaluation = statistics.evaluation_ns + state.tail_evaluation_ns - _first_evaluation_ns(derived)
     threads, thread_share = _threads(log, at_ns)
     compiled_in_steps = float(derived.steps.phases[:, PHASE_INDEX["compile"]].sum())
+    trained_ns = statistics.training_ns - compiled_in_steps
     calls = _python_calls(log, statistics, at_ns)
     newest = log.stacks.newest(at_ns) if state.state == "hung" else None
     deep = log.deep(at_ns)
@@ -71,6 +76,8 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         error=manifest.get("error"),
         counted=statistics.counted,
         mean_ms={name: phase.ms for name, phase in statistics.phases.items() if phase is not None},
+        firm_ms={} if log.history.thinned else firm_mean(statistics),
+        typical_ms=statistics.typical or {},
         median_ms=statistics.step_ms.median if statistics.step_ms else None,
         lost_by=lost_by,
         stall_lines=stall_lines,
@@ -85,11 +92,11 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         python_call_share=calls[1] if calls else None,
         python_call_at=calls[2] if calls else None,
         python_rest_share=calls[3] if calls else None,
-        training_s=(statistics.training_ns - compiled_in_steps) / 1e9,
+        training_s=trained_ns / 1e9,
         compile_s=log.folder.compile_ns / 1e9,
         late_compile_share=late_share,
         late_compiles=late_compiles,
-        evaluation_share=evaluation / whole if whole else None,
+        evaluation_share=evaluation / (trained_ns + evaluation) if trained_ns + evaluation else None,
         loader_start_share=start_ns / statistics.training_ns if starts > 1 and statistics.training_ns else None,
         loader_starts=starts,
         run_delay_share=samples.reduce(source, "run_delay_share", until, "mean", trained_since),
@@ -105,6 +112,25 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         crash_line=_crash_line(log) if state.state in ("failed", "killed") else None,
         hung_line=newest.location if newest else None,
     )
+
+
+def firm_mean(statistics: LaneStatistics) -> dict[str, float]:
+    """The mean step by phase, ms, each phase without its longest times; empty where those cannot weigh much."""
+    phases_ms = statistics.phases_ms
+    if not 2 * SPARED < len(phases_ms) <= _FIRM_STEPS:
+        return {}
+    rest, whole = np.sort(phases_ms, axis=0)[:-SPARED].mean(axis=0), phases_ms.mean(axis=0)
+    kept = np.divide(rest, whole, out=np.ones_like(rest), where=whole > 0)
+    known = {name: phase.ms for name, phase in statistics.phases.items() if phase is not None}
+    return {name: known[name] * float(kept[PHASE_INDEX[name]]) for name in known}
+
+
+def _first_evaluation_ns(derived: Derived) -> float:
+    """What the first evaluation took beyond the others: it traces and compiles. 0 with fewer than three."""
+    if derived.every > 1:
+        return 0.0
+    took = derived.steps.evaluation_ns[derived.steps.evaluation_ns > 0]
+    return max(0.0, float(took[0] - np.median(took[1:]))) if len(took) >= 3 else 0.0
 
 
 def _late_compiling(steps: Steps) -> tuple[float | None, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from fwtui.analysis.ranks import Compared, RankSteps, compare_ranks
 from fwtui.analysis.results import Finding, StepTimes
 from fwtui.analysis.rules_ranks import rank_findings
+from fwtui.recording.vocabulary import source_of_lane
 from fwtui.view.frame import RankFrame
 from fwtui.view.rank_logs import RankLog
 from fwtui.view.rank_troubles import RECENT, Moment, Trouble, state_of, troubles_of
@@ -62,7 +63,11 @@ def findings_of(session: Session, index: int, ranks: Ranks, at_ns: int) -> tuple
         return ()
     line = stacks.telling_line(straggler.rank, straggler.since_ns, at_ns)
     since = f"{show(max(0.0, (at_ns - straggler.since_ns) / 1e9), 's')} ago"
-    return rank_findings(ranks.compared, None, since, line)
+    log, samples = session.logs[index], session.samples
+    delay = samples.reduce(
+        source_of_lane(index), "run_delay_share", at_ns, "mean", float(log.folder.first_step_ns or 0)
+    )
+    return rank_findings(ranks.compared, None, since, line, delay)
 
 
 def _make(session: Session, logs: Sequence[RankLog], moment: Moment) -> Ranks:
