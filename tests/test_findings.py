@@ -332,6 +332,19 @@ def test_fit_that_waits_for_the_model_is_not_blamed() -> None:
     assert at_least(5, 6) < 5 / 6 < at_least(5000, 6000) + 0.01
 
 
+def test_work_spread_over_a_function_is_named_where_it_is_called() -> None:
+    """As in an eager loss of three lines; the call of `main`, which the update shares, is not named."""
+    main = ("train.py", 90, "<module>")
+    forward = [stack("forward", ("net.py", line, "loss_of"), ("train.py", 53, "step"), main) for line in (31, 32, 33)]
+    update = stack("optimizer", ("train.py", 54, "step"), main)
+    facts = replace(lane(), framework="tensorflow", eager=True, lines=lines(*forward, update))
+    assert [(one.code, one.location, one.function) for one in find(facts)] == [
+        ("dispatch-bound", "train.py:53", "step")
+    ]
+    inline = [stack("forward", ("train.py", line, "main"), main) for line in (31, 32, 32, 33)]
+    assert Lines(inline).statement(Lines([update])) == "train.py:32"
+
+
 def test_the_table_is_whole() -> None:
     known = set(CASES) | set(PAIRS) | {"backend-wrapper", "straggler-rank", "unequal-work"}
     assert {cause.code for cause in CAUSES} == known

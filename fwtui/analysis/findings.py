@@ -47,7 +47,8 @@ def _with_frames(one: Finding, lines: Lines) -> Finding:
     """The finding with the user's function at its line, and the library's frame below it that most stacks show."""
     there = [stack for stack in lines.stacks if stack.location == one.location] if one.location else []
     if not there:
-        return one
+        called = Counter(name for stack in lines.stacks for file, line, name in stack.users if _at(file, line, one))
+        return replace(one, function=called.most_common(1)[0][0]) if called else one
     functions = Counter(stack.function for stack in there if stack.function)
     inside = Counter(stack.below[0] for stack in there if stack.below)
     (file, line, name), _ = inside.most_common(1)[0] if inside else (("", 0, ""), 0)
@@ -56,6 +57,10 @@ def _with_frames(one: Finding, lines: Lines) -> Finding:
         function=functions.most_common(1)[0][0] if functions else None,
         framework=f"{short(file)}:{line} {name}" if file else None,
     )
+
+
+def _at(file: str, line: int, one: Finding) -> bool:
+    return f"{file}:{line}" == one.location
 
 
 def _causes_first(found: Sequence[Finding]) -> list[Finding]:

@@ -11,6 +11,8 @@ from typing import Any
 
 LONGEST_WEIGHT_NS = 2.5e9
 EVALUATION = "evaluation"
+COVERS = 2 / 3
+"""Of some stacks' time: what most of them stand at or below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,28 @@ class Lines:
         """The line of the user's code where most of the time stands."""
         top = self.top()
         return top[0] if top else None
+
+    def statement(self, others: Lines) -> str | None:
+        """The innermost line that most of these stand at or below, and none of the others: one statement and its calls.
+
+        Work that is spread over many lines of a function is named where that function is called; the lines around it
+        which other work shares (the call of `main`) are not.
+
+        Args:
+            others: stacks of other work of the same program.
+        """
+        shared = {frame for stack in others.stacks for frame in stack.users}
+        covered: dict[tuple[str, int, str], float] = defaultdict(float)
+        depth: dict[tuple[str, int, str], int] = {}
+        for stack in self.stacks:
+            for level, frame in enumerate(dict.fromkeys(stack.users)):
+                covered[frame] += stack.weight_ns
+                depth[frame] = max(level, depth.get(frame, 0))
+        most = [frame for frame in covered if covered[frame] >= COVERS * self.weight_ns and frame not in shared]
+        if not most:
+            return self.location
+        file, line, _ = max(most, key=lambda frame: depth[frame])
+        return f"{file}:{line}"
 
 
 def at_least(count: int, of: int) -> float:

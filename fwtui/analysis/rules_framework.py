@@ -83,7 +83,15 @@ def _many_operations(facts: LaneFacts) -> Finding | None:
     if share < limit("dispatch-bound", "share") or us > limit("dispatch-bound", "us_an_operation"):
         return None
     evidence = f"forward and backward run about {nodes} operations with their gradients, {us:.3g} us each"
-    return finding("dispatch-bound", facts, share, evidence, facts.lines.of("forward").location)
+    return finding("dispatch-bound", facts, share, evidence, _forward_at(facts))
+
+
+def _forward_at(facts: LaneFacts) -> str | None:
+    """The statement that runs the model forward."""
+    forward = facts.lines.of("forward")
+    if forward.location is None:
+        return facts.lines.of("backward", "unexplained").location
+    return forward.statement(facts.lines.of("optimizer", "data", "callbacks"))
 
 
 def _eager_graph(facts: LaneFacts) -> Finding | None:
@@ -94,8 +102,7 @@ def _eager_graph(facts: LaneFacts) -> Finding | None:
     if share < limit("dispatch-bound", "share"):
         return None
     evidence = f"TensorFlow runs eagerly, operation by operation: {share:.0%} of the {facts.total_ms:.3g} ms step"
-    forward = facts.lines.of("forward").location or facts.lines.of("backward", "unexplained").location
-    place = _place(facts.guest, "compile_at") or forward
+    place = _place(facts.guest, "compile_at") or _forward_at(facts)
     return finding("dispatch-bound", facts, share, evidence, place)
 
 
