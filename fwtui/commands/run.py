@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 import fwtui
-from fwtui.commands import follow, lanes, origin, report, screen_options
+from fwtui.commands import follow, lanes, origin, report, screen_options, starts
 from fwtui.commands.parser import UsageError, add_run_dir, one_of, positive_seconds, runs_dir, whole_number
 from fwtui.commands.runs import keep, thin_out
 from fwtui.recording import run_folder
@@ -72,6 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=f"end once the verdict's interval is narrow, after S seconds at the latest ({UNTIL_DECIDED_S:.0f})",
     )
+    add(
+        "--starts",
+        type=whole_number(1),
+        default=1,
+        metavar="N",
+        help="start the lanes N times, in text, and give the verdict over all starts",
+    )
     add("--batch-size", type=whole_number(1), metavar="N")
     add("--seed", type=whole_number(0), default=0, metavar="N", help="for weights, data order and turns (0)")
     add("--schedule", type=one_of("schedule", *SCHEDULES), default="turns", help="|".join(SCHEDULES))
@@ -112,6 +119,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run to the end and return the exit code."""
+    if arguments.starts > 1:
+        return starts.several(arguments, _run)
     code = _run(arguments)
     return origin.then_the_fair_one(arguments, _run, code) if origin.is_asked_for(arguments) else code
 
@@ -126,7 +135,7 @@ def _run(arguments: argparse.Namespace) -> int:
         workload = lanes.workload_facts(arguments)
         entries = lanes.lanes(arguments)
         with follow.uninterrupted():  # a folder that exists is one that we know of
-            folder = _make_folder(arguments, workload, entries)
+            folder = arguments.folder = _make_folder(arguments, workload, entries)
         return _follow(folder, arguments, screen)
     except Detached:
         return EXIT_FINISHED

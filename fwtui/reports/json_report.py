@@ -42,6 +42,7 @@ def report(frame: Frame) -> dict[str, Any]:
             },
             "lanes": [_lane(lane) for lane in frame.lanes],
             "comparison": frame.comparison,
+            "starts": None,
             "explanation": frame.explanation,
         }
     )

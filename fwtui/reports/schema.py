@@ -73,6 +73,9 @@ LANE = _object(
     ),
     ranks=_nullable(_list({"type": "object"})),
 )
+STARTS = _object(
+    lane=TEXT, ratios=_list(NUMBER), ratio=_or_null("number"), ci95=INTERVAL, verdict={"enum": list(VERDICTS)}
+)
 CAUSE = _object(code=TEXT, ms=NUMBER, share_of_gap=_or_null("number"), ci95=INTERVAL)
 # Of an unfair pair gap_ms is null and by_phase is empty; its ratio is per sample where only batches differ, else null.
 # `causes` sums to the gap: by what experiments proved where there are any, else by phase; `by_phase` is always that.
@@ -102,5 +105,6 @@ SCHEMA: dict[str, Any] = {
         host=_object(cpu=TEXT, cores=COUNT, memory_bytes=COUNT, gpus=_list({"type": "object"})),
         lanes=_list(LANE),
         comparison=_nullable(COMPARISON),
+        starts=_nullable(_object(runs=_list(TEXT), pairs=_list(STARTS))),
     ),
 }
