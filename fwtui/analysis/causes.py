@@ -78,7 +78,11 @@ CAUSES = (
         "slow-transfer", "H", "copies between host and device hold up the step",
         {"share": 0.15},
         "a pinned, asynchronous copy overlaps with computing and leaves next to nothing to wait for",
-        {"torch": "DataLoader(pin_memory=True) and .to(device, non_blocking=True)", "*": "Dataset.prefetch_to_device"},
+        {
+            "torch": "DataLoader(pin_memory=True) and batch.to(device, non_blocking=True)",
+            "keras+torch": "pass a DataLoader(pin_memory=True) to fit",
+            "jax": "copy ahead: jax.device_put(batch) for the next batch while the step runs",
+            "*": "copy ahead: end the pipeline with ds.apply(tf.data.experimental.prefetch_to_device(device))"},
     ),
     Cause(
         "dispatch-bound", "P", "the step consists of many small operations that Python starts one by one",
@@ -86,6 +90,7 @@ CAUSES = (
         "PyTorch starts an operation in 5-10 us on a CPU, its gradient included in 25; TensorFlow eager in 10-50",
         {
             "torch": "compute whole batches at once in larger operations, or torch.compile(model)",
+            "keras+torch": "larger batches, or compile(jit_compile=True): Keras then calls torch.compile",
             "keras": "compile(run_eagerly=False): let fit build a graph; jit_compile=True fuses more",
             "jax": "decorate the training step with @jax.jit",
             "*": "decorate the training step with @tf.function",
@@ -115,8 +120,9 @@ CAUSES = (
         {"share": 0.05, "traces": 3},
         "a function with one signature is traced once; one partial batch explains a second trace",
         {
-            "torch": "torch.compile(dynamic=True), or torch._dynamo.mark_dynamic for the changing dimension",
-            "keras": "one shape for all batches: Dataset.batch(n, drop_remainder=True), or padded_batch",
+            "torch": "torch.compile(dynamic=True), or torch._dynamo.mark_dynamic(batch, 0) for the changing dimension",
+            "keras+torch": "one shape for all batches: DataLoader(drop_last=True), or a collate_fn that pads them",
+            "keras": "one shape for all batches: Dataset.batch(n, drop_remainder=True), or Dataset.padded_batch",
             "jax": "pad batches to one shape; jax.jit(static_argnums=…) only for values that come again",
             "*": "tf.function(reduce_retracing=True), tensors instead of Python numbers, batches padded to one shape",
         },
@@ -135,7 +141,8 @@ CAUSES = (
         {
             "torch": "keep losses as tensors (total += loss.detach()) and call .item() once in many steps",
             "jax": "keep losses on the device, and call float(loss) once in many steps",
-            "*": "keep metrics on the device and read them once in many steps; compile(steps_per_execution=…) in Keras",
+            "keras": "compile(steps_per_execution=16), and read logs in on_epoch_end instead of on_train_batch_end",
+            "*": "keep losses as tensors and call .numpy() or float(loss) once in many steps",
         },
     ),
     Cause(
@@ -161,7 +168,8 @@ CAUSES = (
         {
             "torch": "the same precision on both sides: torch.autocast or set_float32_matmul_precision",
             "jax": "the same precision on both sides: jax.default_matmul_precision",
-            "*": "the same precision on both sides: keras.mixed_precision.set_global_policy",
+            "keras": "the same precision on both sides: keras.mixed_precision.set_global_policy",
+            "*": "the same precision on both sides: tf.cast(batch, dtype), and weights of that dtype",
         },
     ),
     Cause(
@@ -170,6 +178,9 @@ CAUSES = (
         "threads that wait for each other at every operation cannot all run (OpenMP spins while it waits)",
         {
             "torch": "torch.set_num_threads(cores), and DataLoader workers within the rest",
+            "keras+torch": "torch.set_num_threads(cores), and DataLoader workers within the rest",
+            "jax": "no more threads than cores: give the lane more of them, or start it under taskset with fewer",
+            "keras+jax": "no more threads than cores: give the lane more of them, or start it under taskset with fewer",
             "*": "tf.config.threading.set_intra_op_parallelism_threads(cores)",
         },
     ),
@@ -186,6 +197,7 @@ CAUSES = (
         "a named difference; it explains a gap only in the lane that is slower",
         {
             "torch": "model.to(memory_format=torch.channels_last), and the batches too",
+            "keras+torch": 'keras.config.set_image_data_format("channels_first"), the layout that torch computes in',
             "*": 'keras.config.set_image_data_format("channels_last"), the layout that its CPU kernels want',
         },
     ),
@@ -194,8 +206,8 @@ CAUSES = (
         {"share": 0.3},
         "forward and backward together; a fused layer is one operation a sequence",
         {
-            "torch": "torch.nn.LSTM or GRU over the whole sequence instead of a loop over LSTMCell or GRUCell",
-            "*": "LSTM or GRU(unroll=False, recurrent_dropout=0) instead of RNN(cell)",
+            "torch": "torch.nn.LSTM or torch.nn.GRU over the whole sequence instead of a loop over single cells",
+            "*": "keras.layers.LSTM(unroll=False, recurrent_dropout=0), or GRU with the same, instead of RNN(cell)",
         },
     ),
     Cause(
@@ -203,8 +215,8 @@ CAUSES = (
         {"share": 0.3, "of_work": 0.6},
         "forward and backward cost a multiple of an update that is one fused pass over the weights",
         {
-            "torch": "Adam(..., fused=True), or foreach=True",
-            "keras+torch": "torch.compile, or a native torch optimizer: Keras updates weight by weight on torch",
+            "torch": "torch.optim.Adam(…, fused=True), or foreach=True",
+            "keras+torch": "compile(jit_compile=True), or a loop with torch.optim.Adam(…, fused=True)",
             "jax": "update inside the jitted step: optax.apply_updates in the function that computes the gradients",
             "*": "call optimizer.apply_gradients inside the @tf.function that computes the gradients",
         },
@@ -243,7 +255,9 @@ CAUSES = (
         "a twelfth of the time for what can be made once an epoch, or in the background",
         {
             "torch": "save less often, or in the background: torch.distributed.checkpoint.async_save",
-            "*": "save less often: ModelCheckpoint(save_freq='epoch', save_weights_only=True)",
+            "keras": "save less often: ModelCheckpoint(save_freq='epoch', save_weights_only=True)",
+            "jax": "save less often, or in a thread of its own, from copies made by jax.device_get",
+            "*": "save less often, or in the background: tf.train.CheckpointOptions(enable_async=True)",
         },
     ),
     Cause(
@@ -253,9 +267,9 @@ CAUSES = (
         "on; up to half it is a note: how often to evaluate is a choice",
         {
             "torch": "evaluate every N epochs, in large batches, under torch.inference_mode()",
-            "keras": "fit(validation_freq=N, validation_batch_size=…, validation_steps=…)",
+            "keras": "seldom, in large batches: fit(validation_freq=N, validation_batch_size=…, validation_steps=…)",
             "jax": "evaluate every N epochs, in large batches, in a jitted function",
-            "*": "evaluate every N epochs, in large batches, in a @tf.function",
+            "*": "evaluate every N epochs, in large batches, in a function with @tf.function",
         },
     ),
     Cause(

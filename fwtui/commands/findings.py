@@ -6,6 +6,8 @@ import argparse
 
 from fwtui.analysis.causes import CAUSES, Cause
 
+_PARTS = ("share", "most", "util", "power", "late", "python", "steady", "doubt")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which one, and how."""
@@ -47,7 +49,7 @@ def limits(cause: Cause) -> str:
 def _number(name: str, value: float) -> str:
     if name == "bytes":
         return f"{value / 1e6:.0f} MB"
-    return f"{value:.0%}" if name in ("share", "of_data", "of_work", "most", "util", "power") else f"{value:g}"
+    return f"{value:.0%}" if name in _PARTS or name.startswith("of_") else f"{value:g}"
 
 
 def markdown() -> str:
