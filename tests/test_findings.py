@@ -349,3 +349,26 @@ def test_the_table_is_whole() -> None:
     known = set(CASES) | set(PAIRS) | {"backend-wrapper", "straggler-rank", "unequal-work"}
     assert {cause.code for cause in CAUSES} == known
     assert all("*" in cause.advice or len(cause.advice) > 1 for cause in CAUSES)
+
+
+def test_the_guests_hooks_are_not_shown_as_the_framework() -> None:
+    hook = ("/v/site-packages/fwtui/guest/torch_value_hooks.py", 58, "read")
+    read = stack("sync", hook, ("/lib/python3.11/codecs.py", 7, "item"), ("train.py", 40, "main"))
+    facts = lane(mean_ms=phases(sync=4.0), lines=lines(replace(read, location="train.py:40", function="main")))
+    assert find(facts)[0].place == "train.py:40 in main(), inside codecs.py:7 item"
+    only = replace(read, frames=(hook, LOOP), location="train.py:40", function="main")
+    assert find(replace(facts, lines=lines(only)))[0].place == "train.py:40 in main()"
+
+
+def test_a_note_does_not_repeat_the_line_of_a_named_cause() -> None:
+    save = stack("callbacks", (TORCH + "serialization.py", 1, "save"), LOOP)
+    facts = lane(
+        lines=Lines([save] * 3 + [stack("forward")] * 9),
+        lost_by={"slow-callback": 0.06},
+        lost=(Lost("slow-callback", "callbacks", 0.06, 1),),
+        stalls=1,
+        stall_lines={"slow-callback": "train.py:40"},
+    )
+    assert [one.code for one in find(facts)] == ["checkpoint-stall"]
+    elsewhere = replace(facts, stall_lines={"slow-callback": "train.py:44"})
+    assert [one.code for one in find(elsewhere)] == ["checkpoint-stall", "slow-callback"]

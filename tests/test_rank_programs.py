@@ -54,7 +54,7 @@ def test_a_straggler_is_named_at_its_line(tmp_path: Path, command: str, program:
     assert [rank["steps"] for rank in lane["ranks"]] == [60, 60]
     found = straggler(lane)
     assert "rank 1 takes" in found["evidence"]
-    assert f"{phase} is +" in found["evidence"]
+    assert f"mostly in {phase} (+" in found["evidence"]
     assert found["location"].endswith(line_of(program, "# LINE"))
     quick, slow = lane["ranks"]
     assert slow["own_ms"] > quick["own_ms"] + 15

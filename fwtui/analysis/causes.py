@@ -267,7 +267,7 @@ CAUSES = (
         "on; up to half it is a note: how often to evaluate is a choice",
         {
             "torch": "evaluate every N epochs, in large batches, under torch.inference_mode()",
-            "keras": "seldom, in large batches: fit(validation_freq=N, validation_batch_size=…, validation_steps=…)",
+            "keras": "evaluate less: fit(validation_freq=N, validation_batch_size=…, validation_steps=…)",
             "jax": "evaluate every N epochs, in large batches, in a jitted function",
             "*": "evaluate every N epochs, in large batches, in a function with @tf.function",
         },

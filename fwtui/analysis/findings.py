@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from fwtui.analysis import rules_device, rules_framework, rules_host, rules_input, rules_machine
@@ -40,7 +40,14 @@ def find(facts: LaneFacts, more: Sequence[Finding] = ()) -> tuple[Finding, ...]:
     for one in found:
         best.setdefault(one.code, one)
     lines = Lines([*facts.lines.stacks, *facts.thread_lines.stacks])
-    return tuple(_with_frames(one, lines) for one in _causes_first(list(best.values())))
+    said = [one for one in best.values() if not _said_already(one, best)]
+    return tuple(_with_frames(one, lines) for one in _causes_first(said))
+
+
+def _said_already(one: Finding, best: Mapping[str, Finding]) -> bool:
+    """Whether a note on a few stalls only repeats a line that another finding names by the cause."""
+    others = [other.location for other in best.values() if other is not one and other.severity != "note"]
+    return one.code == "slow-callback" and one.severity == "note" and one.location in others
 
 
 def _with_frames(one: Finding, lines: Lines) -> Finding:
@@ -50,13 +57,18 @@ def _with_frames(one: Finding, lines: Lines) -> Finding:
         called = Counter(name for stack in lines.stacks for file, line, name in stack.users if _at(file, line, one))
         return replace(one, function=called.most_common(1)[0][0]) if called else one
     functions = Counter(stack.function for stack in there if stack.function)
-    inside = Counter(stack.below[0] for stack in there if stack.below)
+    inside = Counter(library[0] for stack in there if (library := _not_ours(stack.below)))
     (file, line, name), _ = inside.most_common(1)[0] if inside else (("", 0, ""), 0)
     return replace(
         one,
         function=functions.most_common(1)[0][0] if functions else None,
         framework=f"{short(file)}:{line} {name}" if file else None,
     )
+
+
+def _not_ours(frames: Sequence[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
+    """Frames but for the guest's: its hooks stand between a program and what it calls."""
+    return [frame for frame in frames if "fwtui/guest/" not in frame[0]]
 
 
 def _at(file: str, line: int, one: Finding) -> bool:

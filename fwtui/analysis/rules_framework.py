@@ -125,9 +125,11 @@ def slow_optimizer(facts: LaneFacts) -> Finding | None:
         return None
     tensors = facts.guest.get("optimizer_tensors")
     how = (
-        f" tensor by tensor ({tensors} of them)"
+        f", tensor by tensor ({tensors} of them)"
         if implementation == "loop" and tensors
-        else " outside the compiled step"
+        else ", by Keras's own optimizer"
+        if facts.backend == "torch"
+        else ", outside the compiled step"
     )
     evidence = f"the update takes {facts.mean_ms['optimizer']:.3g} ms of the mean {facts.total_ms:.3g} ms step{how}"
     place = _place(facts.guest, "optimizer_at") if implementation else None

@@ -39,7 +39,7 @@ def checkpoint(facts: LaneFacts) -> Finding | None:
     share = lines.share_of(all_lines)
     if not facts.settled or len(lines) < ENOUGH_STACKS or share < limit("checkpoint-stall", "share"):
         return None
-    evidence = f"saving the model takes {share:.0%} of the training, by {len(lines)} stacks"
+    evidence = f"saving the model takes {share:.0%} of the training, as {len(lines)} stacks show"
     return finding("checkpoint-stall", facts, share, evidence, lines.location)
 
 
@@ -124,11 +124,12 @@ def memory_growth(facts: LaneFacts) -> Finding | None:
     if a_step is None:
         return None
     rise = facts.rss[-1] - facts.rss[0]
-    evidence = f"memory rose from quarter to quarter, by {rise / 1e6:.0f} MB in all, {a_step / 1e3:.3g} kB a step"
+    a_step_is = f"{a_step / 1e6:.2g} MB" if a_step >= 1e6 else f"{a_step / 1e3:.0f} kB"
+    evidence = f"memory rose in each quarter of the training, by {rise / 1e6:.0f} MB in all, {a_step_is} a step"
     share, lines = _between(facts)
     keeps = share > 0 and growth_share(facts, share, lines) >= share / 2
     if keeps:
-        evidence += f"; code that takes fresh memory runs {share * facts.total_ms:.3g} ms a step"
+        evidence += f"; the line that takes it runs {share * facts.total_ms:.3g} ms a step"
     return finding("memory-growth", facts, share if keeps else None, evidence, lines.location if keeps else None)
 
 
@@ -195,7 +196,7 @@ def per_execution(facts: LaneFacts) -> Finding | None:
         return None
     evidence = (
         f"fit's own work keeps the main thread busy for at least {own_ms:.3g} ms of the usual {usual_ms:.3g} ms step "
-        f"({own_ms / usual_ms:.0%}), at one step an execution"
+        f"({own_ms / usual_ms:.0%}), with steps_per_execution=1"
     )
     share = own_ms / facts.total_ms
     place = facts.guest.get("compile_at")

@@ -24,7 +24,8 @@ def data_wait(facts: LaneFacts) -> Finding | None:
     again = _starting_anew(facts, share, lines)
     if again is not None and again >= limit("worker-startup", "of_data") * share:
         evidence = (
-            f"{facts.loader_starts} starts of {_workers(facts)} workers and their ends took {again:.0%} of the time"
+            f"{_workers(facts)} workers were started {facts.loader_starts} times: that and their ends took {again:.0%} "
+            "of the time"
         )
         return finding("worker-startup", facts, again, evidence, _set_up_at(facts))
     ms = share * facts.total_ms
@@ -33,7 +34,8 @@ def data_wait(facts: LaneFacts) -> Finding | None:
     evidence = f"{what} {ms:.3g} ms of the mean {facts.total_ms:.3g} ms step ({share:.0%})"
     per_sample = _per_sample(facts, lines)
     if per_sample is not None and firm >= limit("per-sample-transform", "share"):
-        evidence += f"; {per_sample[1]:.0%} of it in Python code called for each sample"
+        part = f"{per_sample[1]:.0%} of it in" if seen else "it is"
+        evidence += f"; {part} Python code called for each sample"
         return finding("per-sample-transform", facts, share, evidence, per_sample[0])
     ahead = _prefetches(facts)
     own_ms = ms * (1 - (facts.run_delay_share or 0.0))

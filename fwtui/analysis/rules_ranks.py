@@ -51,7 +51,7 @@ def _evidence(straggler: Straggler, estimated: bool, since: str | None) -> str:
     s = straggler
     parts = [
         f"rank {s.rank} takes {s.own_ms:.3g} ms of its own a step, the others {s.others_ms:.3g} ms and wait for it",
-        f"{s.phase} is {s.phase_ms:+.3g} ms",
+        f"mostly in {s.phase} ({s.phase_ms:+.3g} ms)",
         f"since step {s.since_step:,}" + (f" ({since})" if since else ""),
     ]
     return ", ".join(parts) + (" (waits estimated from the ranks' phases)" if estimated else "")
