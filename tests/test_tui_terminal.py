@@ -44,12 +44,14 @@ def full_paint(app):
     return update.render_segments(app.console)
 
 
-async def test_partial_frames_are_one_full_paint(tmp_path, monkeypatch):
+@pytest.mark.parametrize("zoom", [None, 0, 2])
+async def test_partial_frames_are_one_full_paint(zoom, tmp_path, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
     folder = scenarios.write("stalls", tmp_path / "run")
     session = Session(folder)
     app = FwtuiApp(session, at_ns=session.start_ns + int(6e9), theme=Theme())
+    app.zoom = zoom  # of little time a cell the charts go to the left all the time
     sent = []
     display = app._display
 
@@ -58,7 +60,7 @@ async def test_partial_frames_are_one_full_paint(tmp_path, monkeypatch):
             sent.append(update.render_segments(app.console))
         display(screen, update)
 
-    async with app.run_test(size=SIZE) as pilot:
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
         app.console._color_system = app.console._detect_color_system() or app.console._color_system
         await pilot.pause()
         sent.append(full_paint(app))
@@ -68,12 +70,17 @@ async def test_partial_frames_are_one_full_paint(tmp_path, monkeypatch):
             app.fixed_ns += 350_000_000
             app.tick()
             await pilot.pause()
+            if number == 10:
+                app.notify("something\n" * 30 + "lies over the charts", timeout=60)
             if number == 20:
                 await pilot.press("tab", "l", "y")
+            if number in (25, 30):
+                await pilot.press("?" if number == 25 else "escape")
         await pilot.pause()
         cells = sum(grid.cells_sent for grid in app.query("CellGrid")) - before
         expected = painted(app, [full_paint(app)])
     assert len(sent) > 30
+    assert zoom is None or sum(piece.count("P\x1b") for piece in sent) > 50, "rows are moved"
     assert cells / 40 < SIZE[0] * SIZE[1] / 4, "only changed cells are sent"
     got = painted(app, sent)
     wrong = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from unicodedata import combining
@@ -20,6 +21,19 @@ from fwtui.tui.theme import PAPERS, Theme, cell
 _BLANK = 32
 _GAP = 8
 """So many unchanged cells between two changed ones are skipped; fewer are sent again, as a jump costs as much."""
+
+
+_MOVE_CELLS = 8
+"""Moving a part of a row costs about as much as writing so many cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Cells of a row that went to the left: what stands from `first` + `by` on stands from `first` on, up to `last`."""
+
+    first: int
+    last: int
+    by: int
 
 
 class Canvas:
@@ -109,15 +123,46 @@ class CellGrid(Widget, can_focus=False):
         """Styles by their number, on the widget's own background."""
         self.cells_sent = 0
         """Cells refreshed so far: what the invariant tests look at."""
+        self.moves: dict[int, Move] = {}
+        """By row: what the terminal is told to move before changed cells are written. The compositor takes them."""
 
-    def show(self, canvas: Canvas) -> None:
-        """Take a new canvas; refresh the changed part of each changed row."""
+    def show(self, canvas: Canvas, move: Move | None = None) -> None:
+        """Take a new canvas; refresh the changed part of each changed row.
+
+        Args:
+            canvas: what is shown from now on.
+            move: what happened to most rows, if it is known.
+        """
         old, self.canvas = self.canvas, canvas
         if old.codes.shape != canvas.codes.shape:
             self._strips.clear()
             self.refresh()
             return
-        self._refresh_changed((old.codes != canvas.codes) | (old.styles != canvas.styles))
+        changed = (old.codes != canvas.codes) | (old.styles != canvas.styles)
+        if move is not None and 0 < move.by < move.last - move.first and self._moves_reach_the_terminal():
+            changed = self._moved(old, changed, move)
+        self._refresh_changed(changed)
+
+    def _moves_reach_the_terminal(self) -> bool:
+        """Whether the next partial update comes from this very grid's screen, and knows moves."""
+        moving: set[CellGrid] | None = getattr(self.screen._compositor, "moving", None)
+        if moving is None or self.moves or not self.screen.is_current:
+            return False
+        moving.add(self)
+        return True
+
+    def _moved(self, old: Canvas, changed: np.ndarray, move: Move) -> np.ndarray:
+        """Which cells change besides the move, in rows where that is less than all that changes."""
+        now, part = self.canvas, slice(move.first, move.last)
+        source, target = slice(move.first + move.by, move.last), slice(move.first, move.last - move.by)
+        after = changed.copy()
+        after[:, part] = True
+        after[:, target] = old.codes[:, source] != now.codes[:, target]
+        after[:, target] |= old.styles[:, source] != now.styles[:, target]
+        rows = np.flatnonzero(after[:, part].sum(axis=1) + _MOVE_CELLS < changed[:, part].sum(axis=1))
+        self.moves = dict.fromkeys(rows.tolist(), move)
+        changed[rows] = after[rows]
+        return changed
 
     def show_top(self, top: Canvas) -> None:
         """Take new cells for the first rows alone."""

@@ -21,8 +21,8 @@ from fwtui.view.frame import (
 )
 from fwtui.view.letters import BLOCKS
 
-_WEIGHTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint32)
-"""Bits of a braille cell's dots, by row and column."""
+_BITS = np.array([0, 2, 4, 1, 3, 5, 6, 7])
+"""A braille cell's dots in the order of their bits, numbered row by row."""
 _BRAILLE = 0x2800
 _SHADED = {COLUMN_STARTUP: "startup", COLUMN_WARMUP: "warmup", COLUMN_EVALUATION: "evaluation"}
 _SHORT_NAMES = {"startup": "start", "warmup": "warm", "evaluation": "eval"}
@@ -187,8 +187,8 @@ def _braille(dots: np.ndarray) -> np.ndarray:
     """Cells' bits of a dot matrix of 4h x 2w."""
     height, width = dots.shape[0] // 4, dots.shape[1] // 2
     cut = dots[: height * 4, : width * 2].reshape(height, 4, width, 2).transpose(0, 2, 1, 3)
-    bits: np.ndarray = (cut * _WEIGHTS).sum(axis=(2, 3)).astype(np.uint32)
-    return bits
+    bits = np.packbits(cut.reshape(height, width, 8)[..., _BITS], axis=2, bitorder="little")
+    return bits[..., 0].astype(np.uint32)
 
 
 def _shade(canvas: Canvas, row: int, column: int, height: int, state: np.ndarray, dots: bool) -> None:

@@ -14,28 +14,32 @@ from typing import Any
 from rich.color import ColorSystem
 from rich.console import Console
 from rich.style import Style
-from textual._compositor import ChopsUpdate, Compositor
+from textual._compositor import ChopsUpdate, Compositor, LayoutUpdate
 from textual.geometry import Region
 from textual.screen import Screen
 
-from fwtui.tui.cells import CellGrid
+from fwtui.tui.cells import CellGrid, Move
 
 _NONE = Style()
 Span = tuple[int, int, int]
 """(row, first column, column after the last) of the screen."""
 Part = tuple[CellGrid, int, int, Span]
 """(grid, row of it, first column of it, where that is on the screen)"""
+Moved = tuple[int, int, Move]
+"""(row, column where the grid begins, what moves within its row)"""
 
 
 class TightUpdate(ChopsUpdate):
     """A partial update, cropped to its spans; cells of grids are written as they are, without strips between."""
 
-    def __init__(self, grids: list[Part], chops: list[Any], spans: list[Span], chop_ends: list[list[int]]) -> None:
+    def __init__(
+        self, moved: list[Moved], grids: list[Part], chops: list[Any], spans: list[Span], chop_ends: list[list[int]]
+    ) -> None:
         super().__init__(chops, spans, chop_ends)
-        self._grids = grids
+        self._moved, self._grids = moved, grids
 
     def render_segments(self, console: Console) -> str:
-        made: list[str] = []
+        made = [_move(y, x, move) for y, x, move in self._moved]
         style = _NONE
         for grid, row, left, (y, x, right) in self._grids:
             style = _write(made, y, x, grid.pieces(row, left, left + right - x), console, style)
@@ -52,6 +56,12 @@ class TightUpdate(ChopsUpdate):
         if style != _NONE:
             made.append("\x1b[0m")
         return "".join(made)
+
+
+def _move(y: int, x: int, move: Move) -> str:
+    """Delete characters at a part's beginning and insert as many at its end: what lies behind it stays in place."""
+    first, last = x + move.first, x + move.last - move.by
+    return f"\x1b[{y + 1};{first + 1}H\x1b[{move.by}P\x1b[{y + 1};{last + 1}H\x1b[{move.by}@"
 
 
 def _write(
@@ -93,10 +103,21 @@ def _attributes(style: Style) -> tuple[Any, ...]:
 class TightCompositor(Compositor):
     """Textual's compositor with tight partial updates."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.moving: set[CellGrid] = set()
+        """Grids of which parts of rows have moved since the last update."""
+
+    def render_full_update(self, simplify: bool = False) -> LayoutUpdate:
+        """All cells; nothing needs to be moved for that."""
+        self._take_moves(set())
+        return super().render_full_update(simplify)
+
     def render_partial_update(self) -> ChopsUpdate | None:
         """The changed cells. Rows are rendered in groups: in between, nothing is asked to render."""
         regions = {region for region in self._dirty_regions if region.area}
         self._dirty_regions.clear()
+        moved = self._take_moves(regions)
         changed = list(self._regions_to_spans(regions)) if regions else []
         if not changed:
             return None
@@ -116,7 +137,32 @@ class TightCompositor(Compositor):
                 if row < len(chops):
                     chops[row] = rendered[row]
             begin = number
-        return TightUpdate(grids, chops, spans, [cuts[1:] for cuts in self.cuts] if spans else [])
+        return TightUpdate(moved, grids, chops, spans, [cuts[1:] for cuts in self.cuts] if spans else [])
+
+    def _take_moves(self, regions: set[Region]) -> list[Moved]:
+        """The moves of all grids; where something lies over a part that moved, it is a changed region instead."""
+        taken: list[Moved] = []
+        for grid in self.moving:
+            region = self.visible_widgets[grid][0] if grid in self.visible_widgets else None
+            for row, move in grid.moves.items():
+                if region is None:
+                    continue
+                part = Region(region.x + move.first, region.y + row, move.last - move.first, 1)
+                if self._is_alone(grid, part):
+                    taken.append((part.y, region.x, move))
+                else:
+                    regions.add(part)
+            grid.moves.clear()
+        self.moving.clear()
+        return taken
+
+    def _is_alone(self, grid: CellGrid, part: Region) -> bool:
+        """Whether a part of a row shows that grid and nothing else."""
+        layers = self.layers_visible
+        for widget, clip, _ in layers[part.y] if part.y < len(layers) else ():
+            if clip.x < part.right and clip.right > part.x:
+                return widget is grid and clip.x <= part.x and part.right <= clip.right
+        return False
 
     def _of_grids(self, spans: list[Span]) -> tuple[list[Part], list[Span]]:
         """(what lies wholly in one grid of cells with nothing over it, the other spans)"""

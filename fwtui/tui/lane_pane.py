@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fwtui.tui import chart, sections
-from fwtui.tui.cells import Canvas, CellGrid, clip
+from fwtui.tui.cells import Canvas, CellGrid, Move, clip
 from fwtui.tui.pane_rows import (
     AXIS_ROWS,
     CLICKS,
@@ -192,6 +192,9 @@ class LanePane(CellGrid):
         """How often time has gone on when the body was drawn, and what lies below its axis was shown."""
         self._later: Canvas | None = None
         """The body, of which what lies below its axis is not shown yet."""
+        self._cell_s = 0.0
+        self._first_cell = self._first_below = 0
+        """The first cell of time in the body, and in what is shown below its axis."""
 
     def on_resize(self) -> None:
         """A pane that the layout made larger or smaller is drawn anew."""
@@ -212,7 +215,9 @@ class LanePane(CellGrid):
             if self._later is not None:
                 canvas, self._later = self._later, None
                 draw_head(canvas, data)
-                self.show(canvas)
+                move = self._move(data, self._first_cell - self._first_below)
+                self._first_below = self._first_cell
+                self.show(canvas, move)
                 return
         head = Canvas(min(HEAD_ROWS, self.size.height), self.size.width)
         draw_head(head, data)
@@ -226,7 +231,15 @@ class LanePane(CellGrid):
             self._later = canvas.copy()
             canvas.codes[below:], canvas.styles[below:] = self.canvas.codes[below:], self.canvas.styles[below:]
         draw_head(canvas, data)
-        self.show(canvas)
+        first = data.window.first_cell
+        move = self._move(data, first - self._first_cell)
+        self._cell_s, self._first_cell = data.window.cell_s, first
+        self._first_below = first if whole else self._first_below
+        self.show(canvas, move)
+
+    def _move(self, data: PaneData, cells: int) -> Move | None:
+        """How far the chart went to the left since it was drawn last; None where its cells mean another time now."""
+        return Move(GUTTER, GUTTER + data.window.cells, cells) if data.window.cell_s == self._cell_s else None
 
     def _turn(self, data: PaneData, later: float = 0.0) -> int:
         """How often time has gone on for this pane: by a cell of the chart, or for as long as it is not drawn anew."""

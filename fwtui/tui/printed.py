@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rich.text import Text
 
@@ -22,6 +23,7 @@ def styled(line: str) -> Text:
     return text
 
 
+@lru_cache(maxsize=256)
 def plain(line: str) -> str:
     """The same without colours."""
     return styled(line).plain

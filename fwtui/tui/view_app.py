@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import ClassVar, Protocol, cast
 
 from textual.app import App, ComposeResult
@@ -18,7 +19,7 @@ from fwtui.tui.config import Config
 from fwtui.tui.footer import FooterLine
 from fwtui.tui.lane_pane import LanePane, chart_cells
 from fwtui.tui.layout import LEAST_HEIGHT, LEAST_WIDTH, Layout, place
-from fwtui.tui.pace import Pace, is_behind
+from fwtui.tui.pace import FPS, Pace, is_behind
 from fwtui.tui.pane_rows import PaneData, rows_of
 from fwtui.tui.theme import Theme, detect
 from fwtui.tui.window import Window
@@ -32,6 +33,8 @@ _FRESH_S = 0.3
 """A key that changes how the newest moment is drawn needs no newer frame than this: making one takes time."""
 _BREATH_S = 0.005
 """Between two pieces of a long recording."""
+_LOOK_S = 0.6
+"""At rest what is recorded is read this often, or when a lane falls silent or speaks; frames between move the clock."""
 
 
 class FollowsFrame(Protocol):
@@ -94,7 +97,7 @@ class ViewApp(App[str]):
         self.logarithmic = False
         self.top_ms: float | None = None
         self.cell_s = 0.5
-        self.pace = Pace(self.config.fps or 4.0)
+        self.pace = Pace(self.config.fps or FPS)
         self.layout_now = Layout(1, 1, (0,), 0, 1)
         self._arranged_for = (0, 0, 0, 0, False)
         self._drawn: tuple[int, tuple[int, int]] | None = None
@@ -143,6 +146,9 @@ class ViewApp(App[str]):
 
     def tick(self) -> None:
         """Read what is new and, unless the terminal is behind, draw the moment."""
+        if self._rests() and not is_behind(self._driver):
+            self._draw_clock()
+            return
         changed = self.session.poll()
         self._finisher.look()
         at_ns = self._moment_ns()
@@ -162,6 +168,23 @@ class ViewApp(App[str]):
         self._hurry()
         if self.session.reading is not None:
             self.call_later(self._read_on)
+
+    def _rests(self) -> bool:
+        """Whether nothing is asked for but the clock: nothing moves fast, and the figures are fresh."""
+        if self._redraw or self.pace.fps > FPS or time.monotonic() - self._framed_s >= _LOOK_S:
+            return False
+        if self.session.reading is not None or not (self.session.live and self._follows_newest()):
+            return False
+        lanes = zip(self.frame.lanes, self.session.logs, strict=False)
+        alike = all((lane.state == "training") == (log.words_waiting > 0) for lane, log in lanes)
+        return alike and not self.pace.hurries(self._stall_grows())
+
+    def _draw_clock(self) -> None:
+        """Move the clock of the figures at hand."""
+        now_ns = self._moment_ns()
+        self.frame = replace(self.frame, time_ns=now_ns, elapsed_s=(now_ns - self.frame.start_ns) / 1e9)
+        self._draw_top()
+        self.pace.drew()
 
     def _draw_frame(self) -> None:
         """Draw the frame on all screens."""
@@ -248,29 +271,34 @@ class ViewApp(App[str]):
         if self._place_asked() != self._arranged_for:  # a resize is told before the size is known
             self._arrange()
             self.redraw_soon()
-        line = main.query_one("#ranking", CellGrid)
-        width, height = self.size
-        canvas = Canvas(1, line.size.width)
-        if width < LEAST_WIDTH or height < LEAST_HEIGHT:
-            canvas.put(0, 0, "too small", "warn")
-            line.show(canvas)
+        self._draw_top()
+        if self._too_small:
             return
-        moment, marked = self._moment()
         if self.layout_now.race:
-            ranking.draw_verdict(canvas, self.frame, moment, marked)
             bars = main.query_one("#race", CellGrid)
             rows = Canvas(bars.size.height, bars.size.width)
             race.draw(rows, self.frame, self.focused_lane)
             bars.show(rows)
-        else:
-            ranking.draw(canvas, self.frame, moment, marked)
-        line.show(canvas)
         notice = main.query_one("#notice", CellGrid)
         words = Canvas(1, notice.size.width)
         words.put(0, 1, clip(self._notice(), words.width - 2), "notice")
         notice.show(words)
         main.query_one(FooterLine).draw(self.config.commands, self.cost_words())
         self._draw_lanes(at_ns)
+
+    @property
+    def _too_small(self) -> bool:
+        return self.size.width < LEAST_WIDTH or self.size.height < LEAST_HEIGHT
+
+    def _draw_top(self) -> None:
+        """The top line: the verdict, or all that is said where there are no bars, and the moment."""
+        line = self.main.query_one("#ranking", CellGrid)
+        canvas = Canvas(1, line.size.width)
+        if self._too_small:
+            canvas.put(0, 0, "too small", "warn")
+        else:
+            (ranking.draw_verdict if self.layout_now.race else ranking.draw)(canvas, self.frame, *self._moment())
+        line.show(canvas)
 
     def _moment(self) -> tuple[str, bool]:
         """The moment in words, and whether it must be read: it is not the newest."""

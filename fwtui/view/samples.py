@@ -29,8 +29,9 @@ class Samples:
         rows = np.frombuffer(self._reader.read_new(), dtype=np.float64).reshape(-1, self._reader.row_bytes // 8)
         self.rows += len(rows)
         for source in np.unique(rows[:, 1]):
-            table = self._rows.setdefault(int(source), GrowingColumns({"row": rows.shape[1]}))
-            table.append({"row": rows[rows[:, 1] == source]})
+            table = self._rows.setdefault(int(source), GrowingColumns({"time": 0, "row": rows.shape[1]}))
+            own = rows[rows[:, 1] == source]
+            table.append({"time": own[:, 0], "row": own})
         return bool(len(rows))
 
     def of(self, source: int, metric: str, until_ns: float | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -38,10 +39,9 @@ class Samples:
         table = self._rows.get(source)
         if table is None or self._reader is None or metric not in self._reader.columns:
             return np.empty(0), np.empty(0)
-        rows = table["row"]
-        if until_ns is not None:
-            rows = rows[: np.searchsorted(rows[:, 0], until_ns, side="right")]
-        return rows[:, 0], rows[:, 2 + self._reader.columns.index(metric)]
+        times = table["time"]
+        last = len(times) if until_ns is None else int(np.searchsorted(times, until_ns, side="right"))
+        return times[:last], table["row"][:last, 2 + self._reader.columns.index(metric)]
 
     def last(self, source: int, metric: str, until_ns: float, within_ns: float = 2e9) -> float | None:
         """The newest measured value, if it is recent; else None."""
@@ -63,7 +63,7 @@ class Samples:
 
     def newest_ns(self) -> int:
         """Time of the newest row; 0 before the first."""
-        return int(max((table["row"][-1, 0] for table in self._rows.values()), default=0))
+        return int(max((table["time"][-1] for table in self._rows.values()), default=0))
 
     def close(self) -> None:
         if self._reader is not None:
