@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from fwtui.analysis.causes import CAUSES, advice
 from fwtui.analysis.findings import find, find_all
 from fwtui.analysis.lane_facts import LaneFacts
 from fwtui.analysis.lines import Lines, Stack, after_update, at_least
-from fwtui.analysis.results import Comparison, Lost, PhaseTime, UnfairReason
+from fwtui.analysis.results import Comparison, Lost, UnfairReason
 from fwtui.recording.vocabulary import PHASE_NAMES
 from fwtui.view.lane_facts import firm_mean
 
@@ -288,8 +287,7 @@ def test_the_longest_steps_of_a_phase_are_left_out_of_its_firm_mean() -> None:
     phases_ms[7, gc] = phases_ms[30, gc] = phases_ms[31, data] = 90.0
 
     def firm() -> dict[str, float]:
-        known = {name: PhaseTime(ms, 0.1) for name, ms in zip(PHASE_NAMES, phases_ms.mean(axis=0), strict=True)}
-        return firm_mean(SimpleNamespace(phases_ms=phases_ms, phases=known))  # type: ignore[arg-type]
+        return firm_mean(phases_ms * 1e6, dict(zip(PHASE_NAMES, phases_ms.mean(axis=0).tolist(), strict=True)))
 
     assert firm() == pytest.approx(dict.fromkeys(PHASE_NAMES, 1.0))
     phases_ms[9, gc] = 49.0
@@ -297,11 +295,12 @@ def test_the_longest_steps_of_a_phase_are_left_out_of_its_firm_mean() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stalls", "seconds", "severity"), [(1, 2.0, "note"), (3, 2.0, "warning"), (1, 20.0, "warning")]
+    ("stalls", "seconds", "severity"), [(1, 2.0, "note"), (9, 2.0, "warning"), (1, 20.0, "warning")]
 )
 def test_a_single_short_stall_is_no_more_than_a_note(stalls: int, seconds: float, severity: str) -> None:
     lost = (Lost("slow-callback", "callbacks", 0.06, stalls),)
-    facts = lane(lost_by={"slow-callback": 0.06}, lost=lost, stalls=stalls, training_s=seconds)
+    firmly = {"slow-callback": 0.05 if stalls > 2 else 0.0}
+    facts = lane(lost_by={"slow-callback": 0.06}, lost_firmly=firmly, lost=lost, stalls=stalls, training_s=seconds)
     assert [(one.code, one.severity) for one in find(facts)] == [("slow-callback", severity)]
 
 

@@ -23,8 +23,9 @@ RULES: tuple[Callable[[LaneFacts], Finding | None], ...] = (
 _ORDER = {"critical": 0, "warning": 1, "note": 2}
 STALL_SHARE = 0.05
 """A cause whose stalls alone lose this much of the training is named, however small its share of a usual step."""
-FEW_STALLS, LEAST_LOST_S = 3, 0.5
-"""Fewer stalls than these that lost less than this may be one burst of another program: a note, no warning."""
+LEAST_LOST_S = 0.5
+"""Stalls that lost less than this, and less than `STALL_SHARE` without the two longest, may be one burst of another
+program: a note, no warning."""
 
 
 def find_all(lanes: Sequence[LaneFacts], comparison: Comparison | None) -> tuple[tuple[Finding, ...], ...]:
@@ -107,7 +108,7 @@ def _stalls(facts: LaneFacts) -> list[Finding]:
             count = sum(part.stalls for part in facts.lost if part.code == code)
             of_this = "1 stall" if count == 1 else f"{count} stalls"
             evidence = f"{of_this} of this cause lost {share:.0%} of the training, of {facts.stalls} in all"
-            few = count < FEW_STALLS and share * facts.training_s < LEAST_LOST_S
+            few = facts.lost_firmly.get(code, 0.0) < STALL_SHARE and share * facts.training_s < LEAST_LOST_S
             severity = "note" if few else None
             found.append(finding(code, facts, share, evidence, facts.stall_lines.get(code), severity))
     return found

@@ -30,6 +30,8 @@ class LaneFacts:
     """The step between the quartiles by phase: what happens in nearly every step."""
     lost_by: Mapping[str, float] = field(default_factory=dict)
     """Share of the training time lost in stalls, by cause (a finding's code, or a phase's name)."""
+    lost_firmly: Mapping[str, float] = field(default_factory=dict)
+    """As `lost_by`, without the two longest stalls of each cause."""
     stall_lines: Mapping[str, str] = field(default_factory=dict)
     """Where stalls of a cause were caught, `file:line`."""
     stalls: int = 0

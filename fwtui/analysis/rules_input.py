@@ -38,14 +38,14 @@ def data_wait(facts: LaneFacts) -> Finding | None:
         evidence += f"; {part} Python code called for each sample"
         return finding("per-sample-transform", facts, share, evidence, per_sample[0])
     ahead = _prefetches(facts)
-    own_ms = ms * (1 - (facts.run_delay_share or 0.0))
+    own_ms = min(ms, facts.firm_ms.get("data", ms)) * (1 - (facts.run_delay_share or 0.0))
     worth = not facts.guest.get("loader") or own_ms >= limit("no-prefetch", "worker_ms")
     if ahead is False and worth and limit("no-prefetch", "share") <= firm and share < limit("no-prefetch", "most"):
         return finding("no-prefetch", facts, share, f"{evidence}; nothing is loaded ahead", _set_up_at(facts))
     if firm >= limit("input-bound", "share" if worth else "of_short"):
         evidence += {True: "; though it loads ahead", False: "; nothing is loaded ahead", None: ""}[ahead]
         severity = None
-        if ahead and facts.starved and share < limit("input-bound", "most"):
+        if ahead and facts.starved and firm < limit("input-bound", "most"):
             severity = "note"
             evidence += f"; the main thread waited for a core {facts.run_delay_share:.0%} of the time, as loaders may"
         inside = lines.where(lambda stack: stack.stands_in(*_LOADING))

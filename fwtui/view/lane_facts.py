@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,7 @@ from fwtui.analysis.steps import Steps
 from fwtui.recording.code_lines import is_users
 from fwtui.recording.vocabulary import PHASE_INDEX, SOURCE_GPU, SOURCE_HOST, source_of_lane
 from fwtui.view.derived import Derived
+from fwtui.view.frame import Stall
 from fwtui.view.gpu import throttle_names
 from fwtui.view.lane_log import LaneLog
 from fwtui.view.lane_stalls import lost_by_cause, lost_split, stalls_over
@@ -54,6 +57,8 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     source, guest = source_of_lane(index), log.facts
     derived = log.derived()
     counted = np.flatnonzero(derived.counted)
+    before = int(np.searchsorted(derived.steps.end_ns[counted], at_ns, side="right"))
+    mean_ms = {name: phase.ms for name, phase in statistics.phases.items() if phase is not None}
     first = min(_FIRST_STEPS, int(counted[0])) if len(counted) else 0
     since = float(derived.steps.start_ns[first]) if len(derived.steps) else float(at_ns)
     trained_since = float(log.folder.first_step_ns or at_ns)
@@ -75,11 +80,12 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         state=state.state,
         error=manifest.get("error"),
         counted=statistics.counted,
-        mean_ms={name: phase.ms for name, phase in statistics.phases.items() if phase is not None},
-        firm_ms={} if log.history.thinned else firm_mean(statistics),
+        mean_ms=mean_ms,
+        firm_ms={} if derived.every > 1 else firm_mean(derived.steps.phases[counted[:before]], mean_ms),
         typical_ms=statistics.typical or {},
         median_ms=statistics.step_ms.median if statistics.step_ms else None,
         lost_by=lost_by,
+        lost_firmly=_lost_firmly(stalls, statistics.training_ns),
         stall_lines=stall_lines,
         stalls=len(stalls),
         lost=lost_split(stalls, statistics.lost_share, (statistics.lost_share or 0.0) * statistics.own_s * 1e3),
@@ -114,15 +120,26 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     )
 
 
-def firm_mean(statistics: LaneStatistics) -> dict[str, float]:
-    """The mean step by phase, ms, each phase without its longest times; empty where those cannot weigh much."""
-    phases_ms = statistics.phases_ms
-    if not 2 * SPARED < len(phases_ms) <= _FIRM_STEPS:
+def _lost_firmly(stalls: Sequence[Stall], training_ns: float) -> dict[str, float]:
+    """Share of the training lost in stalls by cause, the longest of each left out."""
+    lost_ms: dict[str, list[float]] = defaultdict(list)
+    for stall in stalls:
+        lost_ms[stall.code or stall.phase].append(stall.lost_ms)
+    return {cause: sum(sorted(ms)[:-SPARED]) * 1e6 / training_ns for cause, ms in lost_ms.items() if training_ns}
+
+
+def firm_mean(phases_ns: np.ndarray, mean_ms: Mapping[str, float]) -> dict[str, float]:
+    """The mean step by phase, ms, each phase without its longest times; empty where those cannot weigh much.
+
+    Args:
+        phases_ns: (steps, phases) of the counted steps.
+        mean_ms: their mean by phase, of those that are known.
+    """
+    if not 2 * SPARED < len(phases_ns) <= _FIRM_STEPS:
         return {}
-    rest, whole = np.sort(phases_ms, axis=0)[:-SPARED].mean(axis=0), phases_ms.mean(axis=0)
+    rest, whole = np.sort(phases_ns, axis=0)[:-SPARED].mean(axis=0), phases_ns.mean(axis=0)
     kept = np.divide(rest, whole, out=np.ones_like(rest), where=whole > 0)
-    known = {name: phase.ms for name, phase in statistics.phases.items() if phase is not None}
-    return {name: known[name] * float(kept[PHASE_INDEX[name]]) for name in known}
+    return {name: ms * float(kept[PHASE_INDEX[name]]) for name, ms in mean_ms.items()}
 
 
 def _first_evaluation_ns(derived: Derived) -> float:
