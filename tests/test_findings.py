@@ -306,9 +306,11 @@ def test_a_single_short_stall_is_no_more_than_a_note(stalls: int, seconds: float
 
 def test_loaders_that_may_have_waited_for_a_core_are_not_blamed() -> None:
     ahead = lane(mean_ms=phases(data=6.0), guest={"loader": {"workers": 1, "at": "train.py:9"}})
-    codes = [(one.code, one.severity) for one in find(replace(ahead, run_delay_share=0.3))]
+    codes = [(one.code, one.severity) for one in find(replace(ahead, run_delay_share=0.25))]
     assert [(one.code, one.severity) for one in find(ahead)] == [("input-bound", "warning")]
     assert codes == [("cpu-starved", "warning"), ("input-bound", "note")]
+    taken = replace(ahead, host_others_cores=1.2, guest={**ahead.guest, "cores": 2})
+    assert [(one.code, one.severity) for one in find(taken)] == [("input-bound", "note")]
     nearly_all = replace(ahead, run_delay_share=0.06, mean_ms=phases(data=20.0))
     assert [(one.code, one.severity) for one in find(nearly_all)] == [("input-bound", "critical")]
 

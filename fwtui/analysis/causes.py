@@ -156,7 +156,7 @@ CAUSES = (
     ),
     Cause(
         "per-execution-overhead", "E", "fit's own work around each short execution is a large part of it",
-        {"share": 0.45, "python": 0.2},
+        {"share": 0.5, "python": 0.2},
         "Keras fetches, dispatches, converts logs and runs callbacks once an execution; a main thread that is busy so "
         "long, a fifth of it in Python, and not asleep until the model's work is done",
         {"*": "compile(steps_per_execution=16) makes that many updates a call"},

@@ -10,6 +10,12 @@ from fwtui.analysis.causes import CAUSE, advice
 from fwtui.analysis.lines import Lines
 from fwtui.analysis.results import Finding, Lost
 
+LEAST_FREE_CORES = 1.5
+"""With fewer, a main thread leaves half of a core at most to its helpers."""
+MOST_STARVED = 0.3
+"""Where the main thread waited for a core for a larger share of the time, its milliseconds tell little: nothing of
+another lane's merits, and not whether a wait is a short one."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaneFacts:
@@ -116,8 +122,10 @@ class LaneFacts:
 
     @property
     def starved(self) -> bool:
-        """Whether the main thread waited for a core so often that another process may have as well."""
-        return may_starve(self.run_delay_share)
+        """Whether another process of the lane may have waited for a core: the main thread did, or others took them."""
+        others, cores = self.host_others_cores, int(self.guest.get("cores") or 0)
+        few = others is not None and cores - others < LEAST_FREE_CORES
+        return (few and cores > 0) or may_starve(self.run_delay_share)
 
     @property
     def settled(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fwtui.analysis.lane_facts import LaneFacts, finding, limit
+from fwtui.analysis.lane_facts import MOST_STARVED, LaneFacts, finding, limit
 from fwtui.analysis.lines import Lines
 from fwtui.analysis.results import Finding
 
@@ -38,8 +38,7 @@ def data_wait(facts: LaneFacts) -> Finding | None:
         evidence += f"; {part} Python code called for each sample"
         return finding("per-sample-transform", facts, share, evidence, per_sample[0])
     ahead = _prefetches(facts)
-    own_ms = min(ms, facts.firm_ms.get("data", ms)) * (1 - (facts.run_delay_share or 0.0))
-    worth = not facts.guest.get("loader") or own_ms >= limit("no-prefetch", "worker_ms")
+    worth = not facts.guest.get("loader") or _own_ms(facts, ms) >= limit("no-prefetch", "worker_ms")
     if ahead is False and worth and limit("no-prefetch", "share") <= firm and share < limit("no-prefetch", "most"):
         return finding("no-prefetch", facts, share, f"{evidence}; nothing is loaded ahead", _set_up_at(facts))
     if firm >= limit("input-bound", "share" if worth else "of_short"):
@@ -47,11 +46,18 @@ def data_wait(facts: LaneFacts) -> Finding | None:
         severity = None
         if ahead and facts.starved and firm < limit("input-bound", "most"):
             severity = "note"
-            evidence += f"; the main thread waited for a core {facts.run_delay_share:.0%} of the time, as loaders may"
+            taken = "" if facts.host_others_cores is None else f", on {facts.host_others_cores:.1f} cores,"
+            evidence += f"; other processes{taken} may have kept its loaders waiting"
         inside = lines.where(lambda stack: stack.stands_in(*_LOADING))
         location = (inside or lines).location if not facts.thread_lines.stacks else facts.thread_lines.location
         return finding("input-bound", facts, share, evidence, location or _set_up_at(facts), severity)
     return None
+
+
+def _own_ms(facts: LaneFacts, ms: float) -> float:
+    """How long a wait for data would take with nothing else on the machine, as far as that can be told."""
+    delay = facts.run_delay_share or 0.0
+    return min(ms, facts.firm_ms.get("data", ms)) * (1 - delay) if delay < MOST_STARVED else 0.0
 
 
 def _wait(facts: LaneFacts) -> tuple[float | None, Lines]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from fwtui.analysis.lane_facts import LaneFacts, finding, limit
+from fwtui.analysis.lane_facts import MOST_STARVED, LaneFacts, finding, limit
 from fwtui.analysis.results import Comparison, Finding
 
 _BITS = {"float64": 64, "float32": 32, "tf32": 19, "bfloat16": 16, "float16": 16, "bf16": 16, "mixed_bf16": 16}
@@ -21,10 +21,6 @@ def against_others(index: int, lanes: Sequence[LaneFacts], comparison: Compariso
             continue
         found += [one for rule in (_compiled, _precision, _layout, _wrapper) if (one := rule(lane, other, ratio))]
     return found + _unequal(lane, comparison, {one.code for one in found})
-
-
-MOST_STARVED = 0.3
-"""A lane whose main thread waited for a core for a larger share of the time says nothing of the other lane's merits."""
 
 
 def _ratio(lane: LaneFacts, other: LaneFacts) -> float | None:

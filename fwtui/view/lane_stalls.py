@@ -20,7 +20,7 @@ from fwtui.view.samples import Samples
 
 STARVED = 0.4
 """A stall in which the main thread waited this share of the time for a core is no fault of the program's."""
-_PHASE_CODES = {"data": "input-bound", "callbacks": "slow-callback", "gc": "gc-pause", "compile": "retracing"}
+PHASE_CODES = {"data": "input-bound", "callbacks": "slow-callback", "gc": "gc-pause", "compile": "retracing"}
 _MOST_FRAMES = 40
 LEAST_SHARE = 1e-9
 UNEXPLAINED = "unexplained"
@@ -68,7 +68,7 @@ def _cause(phase: str, stacks: Sequence[Stack], delay: float) -> str | None:
     inside_keras = [stack for stack in stacks if stack.stands_in("keras/src")]
     if phase == "callbacks" and (not stacks or inside_keras) and not any(len(stack.users) > 1 for stack in stacks):
         return None  # Keras's own callbacks, which may wait for the device
-    return _PHASE_CODES.get(phase)
+    return PHASE_CODES.get(phase)
 
 
 def _typical_stack(stacks: Sequence[Stack], phase: str) -> Stack | None:
@@ -100,7 +100,7 @@ def current_stall(state: LaneState, log: LaneLog, at_ns: int) -> Stall | None:
         phase=state.phase,
         location=stack.location if stack else None,
         in_progress=True,
-        code="checkpoint-stall" if saving else "lane-hung" if state.state == "hung" else _PHASE_CODES.get(state.phase),
+        code="checkpoint-stall" if saving else "lane-hung" if state.state == "hung" else PHASE_CODES.get(state.phase),
         function=stack.function if stack else None,
         stack=shown(stack) if stack else (),
     )
