@@ -29,8 +29,8 @@ def why_no_steps(log: LaneLog, entry: Mapping[str, Any], at_ns: int) -> str | No
     over = ended is not None and at_ns >= ended
     moments = [moment for moment, _ in log.notes.stage if moment <= at_ns]
     tail = log.folder.tail()
-    if tail is not None and tail.wait_ns:  # it stands, or stood, before its first step until its turn came
-        moments.append(at_ns if log.at_gate or tail.open_span == "wait" else tail.last_ns)
+    if tail is not None and (tail.wait_ns or tail.open_span == "wait"):  # it stands, or stood, until its turn came
+        moments.append(at_ns if tail.open_span == "wait" else tail.last_ns)
     if not over and at_ns - max([*moments, started]) < GRACE_NS:
         return None
     if log.guest_start_ns is None:
