@@ -17,7 +17,8 @@ class Cause(NamedTuple):
     """For the chart's `why` row."""
     meaning: str
     limits: Mapping[str, float]
-    """The thresholds that its rule uses, by name. A `share` is of the lane's time in training steps."""
+    """The thresholds that its rule uses, by name. A `share` is of the lane's time in training steps; what is held
+    against it leaves out each phase's two longest steps, which one burst of another program may have made."""
     source: str
     """Where the thresholds come from."""
     advice: Mapping[str, str]
@@ -288,7 +289,7 @@ CAUSES = (
         "straggler-rank", "R", "one rank is slower than the others, which wait for it",
         {"ratio": 1.2, "share": 0.1, "late": 0.75, "ms": 0.5},
         "its own time, communication left out, against the median rank's; a tenth of the step, in three of four steps; "
-        "two ranks that do the same differed by up to 0.4 ms",
+        "two ranks that do the same differed by 0.35 ms",
         {"*": "look at the named rank's host: other load, its data shard, thermal limits"},
     ),
     Cause(

@@ -3,7 +3,8 @@
     python tests/injection/run_suite.py [--only TEXT…] [--part I/N] [--keep FOLDER] [--out FILE] [--table FILE…]
     python tests/injection/run_suite.py --again FOLDER        what is kept there, by the rules of now; runs nothing
 
-Alone on the machine: neighbours are a fault of their own (`cpu-starved`).
+Alone on the machine: neighbours are a fault of their own (`cpu-starved`). With FWTUI_BUSY_MACHINE set, that
+finding, which is then true, is left out of account.
 """
 
 from __future__ import annotations
