@@ -55,8 +55,8 @@ OPTIONS = {
 """Of which calls an option is that stands alone."""
 ARGUMENTS = {"f", "n", "N", "cores", "cell", "device", "dtype", "batch", "loss", "model", "total"}
 """What the program itself would fill in."""
-WORDS = {"TensorFlow", "NumPy"}
-"""Written like code, but names of projects."""
+WORDS = {"TensorFlow", "NumPy", "output.log"}
+"""Written like code, but names of projects and of a file in the run folder."""
 
 
 def code_of(line: str) -> Iterator[tuple[str, str | None]]:

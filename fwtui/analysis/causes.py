@@ -298,12 +298,12 @@ CAUSES = (
     ),
     Cause(
         "lane-crashed", "!", "the lane ended with an error", {}, "its exit code",
-        {"*": "read the lane's output (key o)"},
+        {"*": "read what it printed: key o, or its output.log"},
     ),
     Cause(
         "lane-hung", "!", "no step for very long", {"seconds": 60, "times_habit": 50},
         "a minute, and fifty of the lane's own steps",
-        {"*": "look at the line where it stands, and at its output (key o)"},
+        {"*": "look at the line where it stands, and at what it printed: key o, or its output.log"},
     ),
 )  # fmt: skip
 CAUSE = {cause.code: cause for cause in CAUSES}
