@@ -493,3 +493,33 @@ async def test_a_lanes_stack_is_shown_on_request_and_a_refusal_in_words(tmp_path
         await pilot.press("escape", "k")
         await app.workers.wait_for_complete()
         assert "py-spy is not installed" in [each.message for each in app._notifications]
+
+
+async def test_lanes_and_keys_are_painted_before_a_run_is_read(tmp_path):
+    app = FwtuiApp(Session(scenarios.write("healthy", tmp_path / "run"), later=True), theme=Theme())
+    painted = []
+    display = app._display
+
+    def record(screen, update):
+        display(screen, update)
+        painted.append((app.session.opened, text_of(app)))
+
+    app._display = record
+    async with app.run_test(size=(120, 35)) as pilot:
+        await settled(pilot)
+        assert app.session.opened
+    before = [text for opened, text in painted if not opened]
+    assert "q quit" in before[-1]
+    assert "opening" in before[-1]
+    assert "it/s" not in before[-1]
+    assert "it/s" in painted[-1][1]
+
+
+async def test_a_key_that_comes_before_a_run_is_read_is_not_lost(tmp_path):
+    app = FwtuiApp(Session(scenarios.write("healthy", tmp_path / "run"), later=True), theme=Theme())
+    async with app.run_test(size=(120, 35)) as pilot:
+        assert not app.session.opened
+        await pilot.press("c")
+        await settled(pilot)
+        assert type(app.screen).__name__ == "CompareScreen"
+        assert app.session.opened

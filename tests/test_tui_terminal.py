@@ -204,7 +204,7 @@ def test_a_session_in_tmux(term, tmp_path):
     environment = {"TERM": term, "PYTHONPATH": os.getcwd(), "LANG": "C.UTF-8", "COLUMNS": "90", "LINES": "20"}
     terminal = Tmux(f"{sys.executable} -m fwtui attach {folder.path} --no-sync --no-mouse", (100, 30), environment)
     try:
-        assert "fastest" in terminal.wait_for("q quit")
+        assert "q quit" in terminal.wait_for("fastest")
         terminal.run("send-keys", "?")
         terminal.wait_for("help · esc closes")
         terminal.run("send-keys", "q")

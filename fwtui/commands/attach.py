@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
     except UsageError as error:
         elsewhere = f"; of another machine: fwtui attach {arguments.run}:" if _may_be_a_host(arguments.run) else ""
         raise UsageError(f"{error}{elsewhere}") from None
-    return _show(lambda: follow.open_session(folder, 0.1 if screen else None), arguments, screen, folder.id)
+    return _show(lambda later: follow.open_session(folder, later), arguments, screen, folder.id)
 
 
 def _may_be_a_host(name: str | None) -> bool:
@@ -77,8 +77,8 @@ def _attach_remote(arguments: argparse.Namespace, address: Address, screen: bool
         printer.say("")
         mirror = remote.mirror
 
-        def open_mirror() -> Session:
-            session = Session(mirror.folder, mirror.now_ns, lambda manifest: mirror.live)
+        def open_mirror(later: bool) -> Session:
+            session = Session(mirror.folder, mirror.now_ns, lambda manifest: mirror.live, later=later)
             remote.told = lambda sentence: setattr(session, "notice", sentence)
             return session
 
@@ -89,15 +89,15 @@ def _attach_remote(arguments: argparse.Namespace, address: Address, screen: bool
         remote.close()
 
 
-def _show(open_it: Callable[[], Session], arguments: argparse.Namespace, screen: bool, name: str) -> int:
+def _show(open_it: Callable[[bool], Session], arguments: argparse.Namespace, screen: bool, name: str) -> int:
     """Show an open run on the screen or in text, and its result when it is over."""
     answer = ""
     if screen:
-        session = open_it()
+        session = open_it(True)
         answer = follow.show_screen(
             session.folder, attach=True, on_quit=arguments.on_quit, session=session, options=arguments
         )
-    session = open_it()
+    session = open_it(False)
     session.read_all()
     try:
         if not screen or answer == "stopped":

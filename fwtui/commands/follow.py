@@ -86,12 +86,12 @@ def uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def open_session(folder: RunFolder, patience_s: float | None = None) -> Session:
-    """Open a run for reading, whatever signals arrive meanwhile; with patience, a long one in pieces."""
+def open_session(folder: RunFolder, later: bool = False) -> Session:
+    """Open a run for reading, whatever signals arrive meanwhile; `later`: the screen reads it once it is there."""
     with uninterrupted():
         import fwtui.reports.text  # noqa: F401 - with all that it needs
         from fwtui.view.session import Session
-    return Session(folder, patience_s=patience_s)
+    return Session(folder, later=later)
 
 
 def show_screen(

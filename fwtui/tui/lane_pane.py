@@ -200,6 +200,14 @@ class LanePane(CellGrid):
         """A pane that the layout made larger or smaller is drawn anew."""
         self.app.redraw_soon()  # type: ignore[attr-defined]
 
+    def show_title(self, data: PaneData) -> None:
+        """Draw what is known before anything is read."""
+        canvas = Canvas(self.size.height, self.size.width)
+        draw_head(canvas, data)
+        if data.divided:
+            _divide(canvas, canvas.height)
+        self.show(canvas)
+
     def update(self, data: PaneData) -> None:
         """Draw a moment; only changed cells reach the terminal."""
         shows, turn, later = self._shows(data), self._turn(data), self._turn(data, _BELOW_LATER)

@@ -37,6 +37,14 @@ _LOOK_S = 0.6
 """At rest what is recorded is read this often, or when a lane falls silent or speaks; frames between move the clock."""
 
 
+_OPENS_FOR_S = 0.1
+"""A run is read for so long before it is drawn; its lanes and the keys are painted before that."""
+
+
+_OPENS_AT_LAST_S = 0.5
+"""The same where nothing is painted: the terminal is too small."""
+
+
 class FollowsFrame(Protocol):
     """A screen above the main one that is drawn anew with each frame."""
 
@@ -103,9 +111,14 @@ class ViewApp(App[str]):
         self._drawn: tuple[int, tuple[int, int]] | None = None
         self._redraw = True
         self._reads_on = False
+        self._opens = False
+        """Whether the lanes are drawn of a run that is not opened yet."""
         self._framed_s = float("-inf")
         """When the newest moment of a run that goes on was last made a frame."""
         self.frame: Frame = session.frame(self._newest_ns())
+        if not session.opened:
+            lanes = (replace(lane, state="starting", stage="opening", stage_s=None) for lane in self.frame.lanes)
+            self.frame = replace(self.frame, lanes=tuple(lanes))
 
     def get_default_screen(self) -> Screen[None]:
         return TightScreen(id="_default")
@@ -122,6 +135,7 @@ class ViewApp(App[str]):
         self.pace.watch(self._driver)
         self._arrange()
         self.redraw_soon()
+        self.set_timer(_OPENS_AT_LAST_S, self._open)
         for problem in self.config.problems:
             self.notify(problem, severity="warning", markup=False)
         if self.fixed_ns is None:
@@ -149,6 +163,10 @@ class ViewApp(App[str]):
         if self._rests() and not is_behind(self._driver):
             self._draw_clock()
             return
+        if not self.session.opened:
+            self._draw_frame()
+            self._opens = True
+            return
         changed = self.session.poll()
         self._finisher.look()
         at_ns = self._moment_ns()
@@ -168,6 +186,20 @@ class ViewApp(App[str]):
         self._hurry()
         if self.session.reading is not None:
             self.call_later(self._read_on)
+
+    def post_display_hook(self) -> None:
+        """Once lanes and keys are painted, the run is opened."""
+        if self._opens:
+            self._opens = False
+            self.call_later(self._open)
+
+    def _open(self) -> None:
+        """Read what is recorded."""
+        if self.session.opened:
+            return
+        self.session.open(_OPENS_FOR_S)
+        self._redraw = True
+        self.tick()
 
     def _rests(self) -> bool:
         """Whether nothing is asked for but the clock: nothing moves fast, and the figures are fresh."""
@@ -296,6 +328,8 @@ class ViewApp(App[str]):
         canvas = Canvas(1, line.size.width)
         if self._too_small:
             canvas.put(0, 0, "too small", "warn")
+        elif not self.session.opened:
+            canvas.put(0, 1, clip(f"fwtui · {self.frame.name}", canvas.width - 2), "dim")
         else:
             (ranking.draw_verdict if self.layout_now.race else ranking.draw)(canvas, self.frame, *self._moment())
         line.show(canvas)
@@ -343,7 +377,8 @@ class ViewApp(App[str]):
         for pane in panes:
             lane = self.frame.lanes[pane.index]
             window = Window(self.session, pane.index, at_ns, cells, self.cell_s)
-            pane.update(
+            draw = pane.update if self.session.opened else pane.show_title
+            draw(
                 PaneData(
                     lane=lane,
                     window=window,

@@ -53,6 +53,7 @@ class Session:
         now_ns: the clock that the run was recorded by; a mirror of another machine's run has that machine's.
         recorder_lives: tells of a manifest whether the run's recorder exists.
         patience_s: how long a poll may read; what is left comes with the next one. None: until all is read.
+        later: know the lanes only, and read nothing before `open`: a screen is there sooner.
 
     Raises:
         RunFolderError: the folder is no run, or its manifest is broken.
@@ -64,6 +65,7 @@ class Session:
         now_ns: Callable[[], int] | None = None,
         recorder_lives: Callable[[Mapping[str, Any]], bool] | None = None,
         patience_s: float | None = None,
+        later: bool = False,
     ) -> None:
         self.folder = folder
         self.manifest: dict[str, Any] = folder.read_manifest()
@@ -83,7 +85,23 @@ class Session:
         self.patience_s = patience_s
         self.reading: Reading | None = None
         """How far a long recording is read; None once it is."""
+        self.opened = not later
+        """Whether anything was read but the manifest."""
+        if self.opened:
+            self.poll()
+        else:
+            self._add_logs()
+
+    def open(self, patience_s: float) -> None:
+        """Read for the first time, for so long."""
+        self.cache.clear()
+        usual, self.patience_s, self.opened = self.patience_s, patience_s, True
         self.poll()
+        self.patience_s = usual
+
+    def _add_logs(self) -> None:
+        for lane in self.manifest["lanes"][len(self.logs) :]:
+            self.logs.append(LaneLog(self.folder, lane["name"]))
 
     def poll(self) -> bool:
         """Read what is new on disk; whether anything was."""
@@ -96,8 +114,7 @@ class Session:
                 self.logs[index] = LaneLog(self.folder, now["name"])
                 self.cache.clear()
         self.manifest = manifest
-        for lane in manifest["lanes"][len(self.logs) :]:
-            self.logs.append(LaneLog(self.folder, lane["name"]))
+        self._add_logs()
         until_s = None if self.patience_s is None else time.monotonic() + self.patience_s
         for log in self.logs:
             changed |= log.poll(until_s)

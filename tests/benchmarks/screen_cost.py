@@ -245,7 +245,7 @@ def opening(folder: Path, size: tuple[int, int] = (120, 35)) -> dict[str, float]
     folds = [rank / FOLD for rank in folder.glob("lanes/*/rank-*")]
     begin, begun = time.perf_counter(), time.time()
     terminal = Terminal(screen(folder), size)
-    terminal.wait_for("quit", 60)
+    terminal.wait_for("it/s", 60)
     usable = time.perf_counter() - begin
     keys = sorted(_press(terminal) for _ in range(20))
     while not (read := all(fold.exists() for fold in folds)) and time.perf_counter() - begin < 180:
@@ -304,7 +304,8 @@ def main() -> None:
         empty = [sys.executable, "-c", EMPTY]
         measure("empty Textual app 160x45 10 Hz", lambda: _rival(empty, "ready", options.seconds))
         measure("first paint, empty Textual app, ms", lambda: first_paint(empty, "ready"))
-        measure("first paint, screen, ms", lambda: _paint(place / "g"))
+        measure("first paint, screen, ms", lambda: _paint(place / "g", "quit"))
+        measure("first chart, screen, ms", lambda: _paint(place / "h", "it/s"))
         if options.steps or options.long_run:
             long_run = options.long_run or place / "long"
             if not options.long_run:
@@ -342,11 +343,11 @@ def _plotext(folder: Path, options: argparse.Namespace) -> dict[str, float]:
         run.close()
 
 
-def _paint(folder: Path) -> float:
+def _paint(folder: Path, mark: str) -> float:
     run = LiveRun(folder, 2)
     try:
         time.sleep(3)
-        return first_paint(screen(folder), "quit")
+        return first_paint(screen(folder), mark)
     finally:
         run.close()
 
