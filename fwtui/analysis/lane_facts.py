@@ -32,6 +32,8 @@ class LaneFacts:
     median_ms: float | None
     firm_ms: Mapping[str, float] = field(default_factory=dict)
     """As `mean_ms`, each phase without its two longest times, which one burst of another program may have made."""
+    usual_wait_ms: float | None = None
+    """The median wait for data of the counted steps."""
     typical_ms: Mapping[str, float] = field(default_factory=dict)
     """The step between the quartiles by phase: what happens in nearly every step."""
     lost_by: Mapping[str, float] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class LaneFacts:
     """Share of the training time from a loader's start to its first batch, the first start left out."""
     loader_starts: int = 0
     run_delay_share: float | None = None
+    """Of the time in which it was its turn, the share for which the main thread was ready and had no core."""
     host_others_cores: float | None = None
     """Cores that others used, on average."""
     threads: float | None = None

@@ -57,7 +57,8 @@ def data_wait(facts: LaneFacts) -> Finding | None:
 def _own_ms(facts: LaneFacts, ms: float) -> float:
     """How long a wait for data would take with nothing else on the machine, as far as that can be told."""
     delay = facts.run_delay_share or 0.0
-    return min(ms, facts.firm_ms.get("data", ms)) * (1 - delay) if delay < MOST_STARVED else 0.0
+    usual_ms = ms if facts.usual_wait_ms is None else min(ms, facts.usual_wait_ms)
+    return usual_ms * (1 - delay) if delay < MOST_STARVED else 0.0
 
 
 def _wait(facts: LaneFacts) -> tuple[float | None, Lines]:

@@ -58,6 +58,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
     derived = log.derived()
     counted = np.flatnonzero(derived.counted)
     before = int(np.searchsorted(derived.steps.end_ns[counted], at_ns, side="right"))
+    phases_ns = derived.steps.phases[counted[:before]]
     mean_ms = {name: phase.ms for name, phase in statistics.phases.items() if phase is not None}
     first = min(_FIRST_STEPS, int(counted[0])) if len(counted) else 0
     since = float(derived.steps.start_ns[first]) if len(derived.steps) else float(at_ns)
@@ -81,7 +82,10 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         error=manifest.get("error"),
         counted=statistics.counted,
         mean_ms=mean_ms,
-        firm_ms={} if derived.every > 1 else firm_mean(derived.steps.phases[counted[:before]], mean_ms),
+        firm_ms={} if derived.every > 1 else firm_mean(phases_ns, mean_ms),
+        usual_wait_ms=float(np.median(phases_ns[:, PHASE_INDEX["data"]])) / 1e6
+        if "data" in mean_ms and before
+        else None,
         typical_ms=statistics.typical or {},
         median_ms=statistics.step_ms.median if statistics.step_ms else None,
         lost_by=lost_by,
@@ -105,7 +109,7 @@ def _gather(session: Session, index: int, at_ns: int, state: LaneState, statisti
         evaluation_share=evaluation / (trained_ns + evaluation) if trained_ns + evaluation else None,
         loader_start_share=start_ns / statistics.training_ns if starts > 1 and statistics.training_ns else None,
         loader_starts=starts,
-        run_delay_share=samples.reduce(source, "run_delay_share", until, "mean", trained_since),
+        run_delay_share=_own_delay(samples, source, (trained_since, until), statistics.wait_ns),
         host_others_cores=_others(samples, len(session.logs), until, trained_since),
         threads=samples.reduce(source, "threads", until, "max", trained_since),
         rss=_quarters(samples, source, float(derived.steps.start_ns[counted[0]]), until) if len(counted) else (),
@@ -187,6 +191,14 @@ def _python_calls(
     share = (last_in - first_in) / max(1, last_ns - first_ns)
     resting = None if rest is None or before is None else (rest - before) / max(1, last_ns - first_ns)
     return (last_calls - first_calls) / max(1, steps), min(1.0, share), place, resting
+
+
+def _own_delay(samples: Samples, source: int, between_ns: tuple[float, float], wait_ns: float) -> float | None:
+    """Share of the lane's own time in which its main thread was ready and had no core: at the gate it sleeps."""
+    since, until = between_ns
+    share = samples.reduce(source, "run_delay_share", until, "mean", since)
+    own = 1 - wait_ns / (until - since) if until > since else 1.0
+    return None if share is None else min(1.0, share / max(own, 0.05))
 
 
 def _others(samples: Samples, lanes: int, until: float, since: float) -> float | None:
