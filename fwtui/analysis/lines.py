@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -139,15 +138,6 @@ class Lines:
             return self.location
         file, line, _ = max(most, key=lambda frame: depth[frame])
         return f"{file}:{line}"
-
-
-def at_least(count: int, of: int) -> float:
-    """The share that `count` of `of` stacks tell, at its lower bound in nine of ten cases (Wilson's interval, 1927)."""
-    if not of:
-        return 0.0
-    share, weight = count / of, 1.28**2 / of
-    spread = math.sqrt(weight * share * (1 - share) + weight**2 / 4)
-    return max(0.0, (share + weight / 2 - spread) / (1 + weight))
 
 
 def after_update(lines: Lines, update_chain: Sequence[Sequence[Any]] | None = None) -> Lines:

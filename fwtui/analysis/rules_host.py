@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fwtui.analysis.lane_facts import LaneFacts, finding, limit
-from fwtui.analysis.lines import Lines, Stack, after_update, at_least
+from fwtui.analysis.lines import Lines, Stack, after_update
 from fwtui.analysis.results import Finding
 
 _SAVING = (
@@ -20,7 +20,9 @@ _NATIVE_CALL = (
 
 
 PAGE_BYTES = 4096
-ENOUGH_STACKS, LEAST_COMPUTING = 3, 5
+ENOUGH_STACKS = 3
+KNOWN_STACKS = 12
+"""So many stacks weigh as much as what is known of fit's cost."""
 
 
 def saves(stack: Stack) -> bool:
@@ -188,14 +190,14 @@ def per_execution(facts: LaneFacts) -> Finding | None:
     callbacks = facts.lines.of("callbacks")
     own = callbacks.where(lambda stack: not _users_callback(stack))
     parts = {"sync": 1.0, "unexplained": 1.0, "callbacks": own.share_of(callbacks) if len(callbacks) else 1.0}
-    parts["compute"] = _own_work(facts)
     usual = facts.typical_ms or facts.mean_ms
     usual_ms = sum(usual.values())
+    parts["compute"] = _own_work(facts, usual_ms)
     own_ms = sum(part * usual.get(phase, 0.0) for phase, part in parts.items())
     if own_ms < limit("per-execution-overhead", "share") * usual_ms:
         return None
     evidence = (
-        f"fit's own work keeps the main thread busy for at least {own_ms:.3g} ms of the usual {usual_ms:.3g} ms step "
+        f"fit's own work keeps the main thread busy for about {own_ms:.3g} ms of the usual {usual_ms:.3g} ms step "
         f"({own_ms / usual_ms:.0%}), with steps_per_execution=1"
     )
     share = own_ms / facts.total_ms
@@ -203,15 +205,20 @@ def per_execution(facts: LaneFacts) -> Finding | None:
     return finding("per-execution-overhead", facts, share, evidence, str(place) if place else None)
 
 
-def _own_work(facts: LaneFacts) -> float:
-    """Share of `compute` in which the main thread runs, at least: Python code, or what leads to the native call."""
+def _own_work(facts: LaneFacts, usual_ms: float) -> float:
+    """Share of `compute` in which the main thread runs: Python code, or what leads to the native call.
+
+    Of the first fifty short steps there are a few stacks only: what fit is known to cost counts as some more of them.
+    """
     compute = facts.lines.of("compute")
     runs = compute.where(lambda stack: bool(stack.frames) and stack.runs is not False)
     python = runs.where(lambda stack: not any(part in stack.frames[0][0] for part in _NATIVE_CALL))
-    if len(compute) < LEAST_COMPUTING or python.share_of(compute) < limit("per-execution-overhead", "python"):
+    if python.share_of(compute) < limit("per-execution-overhead", "python"):
         return 0.0
     waited = min(0.9, facts.run_delay_share or 0.0)  # a thread that waits for a core is taken for a running one
-    return max(0.0, (at_least(len(runs), len(compute)) - waited) / (1 - waited))
+    seen = max(0.0, len(runs) / len(compute) - waited) / (1 - waited)
+    known = min(1.0, limit("per-execution-overhead", "fit_ms") / usual_ms)
+    return (seen * len(compute) + known * KNOWN_STACKS) / (len(compute) + KNOWN_STACKS)
 
 
 RULES = (checkpoint, memory_growth, slow_callback, sync, gc_pause, evaluation, per_execution)
