@@ -31,8 +31,8 @@ from fwtui.view.until_decided import Finisher
 
 _FRESH_S = 0.3
 """A key that changes how the newest moment is drawn needs no newer frame than this: making one takes time."""
-_BREATH_S = 0.005
-"""Between two pieces of a long recording."""
+_BREATH_S, _PIECE_S, _READING_LOOK_S = 0.002, 0.012, 3.0
+"""Between two pieces of a long recording; what is read at a time; what was read is drawn so often meanwhile."""
 _LOOK_S = 0.6
 """At rest what is recorded is read this often, or when a lane falls silent or speaks; frames between move the clock."""
 
@@ -115,6 +115,8 @@ class ViewApp(App[str]):
         """Whether the lanes are drawn of a run that is not opened yet."""
         self._framed_s = float("-inf")
         """When the newest moment of a run that goes on was last made a frame."""
+        self._made_s = float("-inf")
+        """When the last frame was made."""
         self.frame: Frame = session.frame(self._newest_ns())
         if not session.opened:
             lanes = (replace(lane, state="starting", stage="opening", stage_s=None) for lane in self.frame.lanes)
@@ -167,7 +169,11 @@ class ViewApp(App[str]):
             self._draw_frame()
             self._opens = True
             return
-        changed = self.session.poll()
+        reading = self.session.reading is not None
+        if reading and not self._redraw and time.monotonic() - self._made_s < _READING_LOOK_S:
+            self._draw_notice()
+            return
+        changed = reading or self.session.poll()
         self._finisher.look()
         at_ns = self._moment_ns()
         shown = (at_ns, (self.size.width, self.size.height))
@@ -180,7 +186,8 @@ class ViewApp(App[str]):
             self._add_panes()
         self._drawn = shown
         self.frame = self.session.frame(at_ns)
-        self._framed_s = time.monotonic() if self._follows_newest() else float("-inf")
+        self._made_s = time.monotonic()
+        self._framed_s = self._made_s if self._follows_newest() else float("-inf")
         self._draw_frame()
         self.pace.drew()
         self._hurry()
@@ -234,7 +241,7 @@ class ViewApp(App[str]):
 
     def _read_a_piece(self) -> None:
         self._reads_on = False
-        self.session.poll()
+        self.session.poll(_PIECE_S)
         if self.session.reading is None:
             self._redraw_now()
         else:
@@ -311,10 +318,7 @@ class ViewApp(App[str]):
             rows = Canvas(bars.size.height, bars.size.width)
             race.draw(rows, self.frame, self.focused_lane)
             bars.show(rows)
-        notice = main.query_one("#notice", CellGrid)
-        words = Canvas(1, notice.size.width)
-        words.put(0, 1, clip(self._notice(), words.width - 2), "notice")
-        notice.show(words)
+        self._draw_notice()
         main.query_one(FooterLine).draw(self.config.commands, self.cost_words())
         self._draw_lanes(at_ns)
 
@@ -333,6 +337,12 @@ class ViewApp(App[str]):
         else:
             (ranking.draw_verdict if self.layout_now.race else ranking.draw)(canvas, self.frame, *self._moment())
         line.show(canvas)
+
+    def _draw_notice(self) -> None:
+        notice = self.main.query_one("#notice", CellGrid)
+        words = Canvas(1, notice.size.width)
+        words.put(0, 1, clip(self._notice(), words.width - 2), "notice")
+        notice.show(words)
 
     def _moment(self) -> tuple[str, bool]:
         """The moment in words, and whether it must be read: it is not the newest."""
@@ -402,7 +412,8 @@ class ViewApp(App[str]):
         """Whether the moment shown goes on by itself."""
         if self.clock is not None:
             return self.clock.playing and not self.clock.ended
-        return self.frame.live and self.fixed_ns is None and self.view_end_ns is None
+        goes_on = self.frame.live or self.session.reading is not None
+        return goes_on and self.fixed_ns is None and self.view_end_ns is None
 
     def _page(self, index: int) -> str:
         if self.layout_now.pages < 2 or index != self.layout_now.lanes[-1]:
@@ -431,7 +442,8 @@ class ViewApp(App[str]):
     def _redraw_now(self) -> None:
         """Show at once what a key has changed; a frame of this very moment will do."""
         self._redraw = True
-        fresh = self._follows_newest() and time.monotonic() - self._framed_s < _FRESH_S
+        within_s = _FRESH_S if self.session.reading is None else _READING_LOOK_S
+        fresh = self._follows_newest() and time.monotonic() - self._framed_s < within_s
         if fresh and not is_behind(self._driver):
             self._draw_frame()
         else:

@@ -30,7 +30,7 @@ from fwtui.view.rank_logs import RankLogs
 _TAKEN_OVER = 200
 """A lane whose statistics have more steps of a later rank keeps it."""
 _TAIL_BYTES = 16_384
-_PIECE_WORDS = 1 << 15
+_PIECE_WORDS = 1 << 14
 """Events folded at a time: more would take memory, fewer time."""
 SAMPLED_STEPS = 500
 """So many steps tell how many batches one takes."""

@@ -85,6 +85,7 @@ class Session:
         self.patience_s = patience_s
         self.reading: Reading | None = None
         """How far a long recording is read; None once it is."""
+        self._first = 0
         self.opened = not later
         """Whether anything was read but the manifest."""
         if self.opened:
@@ -103,8 +104,8 @@ class Session:
         for lane in self.manifest["lanes"][len(self.logs) :]:
             self.logs.append(LaneLog(self.folder, lane["name"]))
 
-    def poll(self) -> bool:
-        """Read what is new on disk; whether anything was."""
+    def poll(self, patience_s: float | None = None) -> bool:
+        """Read what is new on disk, for so long where it is not to be as long as usual; whether anything was."""
         self._check_recorder()  # before the manifest is read: what a recorder writes last is then known
         manifest = self._read_manifest()
         changed = manifest != self.manifest
@@ -115,14 +116,23 @@ class Session:
                 self.cache.clear()
         self.manifest = manifest
         self._add_logs()
-        until_s = None if self.patience_s is None else time.monotonic() + self.patience_s
-        for log in self.logs:
+        patience_s = patience_s or self.patience_s
+        until_s = None if patience_s is None else time.monotonic() + patience_s
+        for log in self._by_turns():
+            if changed and until_s is not None and time.monotonic() > until_s:
+                break
             changed |= log.poll(until_s)
             if until_s is None and not self.live:
                 log.ranks.read_all()
         self._note_reading()
         changed |= self.explanation.poll()
         return self.samples.poll() or changed
+
+    def _by_turns(self) -> list[LaneLog]:
+        """The lanes, each time another one first: where there is much to read, each has its turn."""
+        self._first += 1
+        first = self._first % max(1, len(self.logs))
+        return self.logs[first:] + self.logs[:first]
 
     def _read_manifest(self) -> dict[str, Any]:
         """The manifest, read again when it was replaced; a folder that vanishes leaves the last one."""
