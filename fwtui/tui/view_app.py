@@ -168,6 +168,8 @@ class ViewApp(App[str]):
         if not self.session.opened:
             self._draw_frame()
             self._opens = True
+            if len(self.screen_stack) > 1:  # a key came first: the lanes are not seen anyhow
+                self._open()
             return
         reading = self.session.reading is not None
         if reading and not self._redraw and time.monotonic() - self._made_s < _READING_LOOK_S:
