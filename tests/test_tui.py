@@ -522,4 +522,8 @@ async def test_a_key_that_comes_before_a_run_is_read_is_not_lost(tmp_path):
         await pilot.press("c")
         await settled(pilot)
         assert type(app.screen).__name__ == "CompareScreen"
+        for _ in range(400):  # until the first tick: the sheet has nothing to paint that would hurry it
+            if app.session.opened:
+                break
+            await pilot.pause(0.01)
         assert app.session.opened
