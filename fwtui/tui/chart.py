@@ -28,6 +28,8 @@ _SHADED = {COLUMN_STARTUP: "startup", COLUMN_WARMUP: "warmup", COLUMN_EVALUATION
 _SHORT_NAMES = {"startup": "start", "warmup": "warm", "evaluation": "eval"}
 _SHADE_NAMES = {"startup": "start-up", "warmup": "warm-up", "evaluation": "evaluation"}
 _BLOCK_CODES = np.array([ord(letter) for letter in BLOCKS], dtype=np.uint32)
+_MOSTLY_LOST = 0.3
+"""A slot of which more was lost shows no step for that reason."""
 _PHASE_OF = {phase.letter: phase for phase in PHASES}
 STEPS_S = (
     0.1,
@@ -237,6 +239,36 @@ def draw_why(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
             text = word.center(length) if word else letters[place] * length
             canvas.put(row, column + place, text, "onphase", phase.name)
         place = last
+
+
+def draw_caption(canvas: Canvas, row: int, column: int, columns: Columns) -> None:
+    """What letters below the chart and gaps in it mean, at the right of its topmost row, if that is free."""
+    cells = len(columns.mean_ms) // 2
+    seen = set(columns.why.tolist())
+    named = [phase for phase in PHASES if phase.letter in seen]
+    long = "  ".join(f"{phase.letter} {phase.name}" for phase in named)
+    brief = "  ".join(f"{phase.letter} {phase.short}" for phase in named)
+    turns = _turns_words(columns)
+    both = [" · ".join(filter(None, (letters, turns))) for letters in (long, brief)]
+    for words in (*both, long, brief, turns):
+        place = slice(column + cells - len(words), column + cells)
+        if words and len(words) < cells and np.isin(canvas.codes[row, place], (ord(" "), ord("·"))).all():
+            papers = canvas.styles[row, place] % PAPERS
+            canvas.put(row, place.start, words, "dim")
+            canvas.styles[row, place] = cell("dim") + papers
+            return
+
+
+def _turns_words(columns: Columns) -> str:
+    """What the line's gaps, or its dim parts, are in a lane that waits for its turns; empty: there are none."""
+    known = np.flatnonzero(~np.isnan(columns.mean_ms))
+    if not len(known) or COLUMN_WAITING not in columns.state[known[0] : known[-1]]:
+        return ""
+    mean, carried = _carried(columns)
+    open_slots = np.isnan(mean) & (columns.lost < _MOSTLY_LOST)
+    if open_slots[known[0] : known[-1]].any():
+        return "gaps: others' turns"
+    return "dim: others' turns" if carried.reshape(-1, 2).all(axis=1).any() else ""
 
 
 def draw_growing(canvas: Canvas, row: int, column: int, height: int, stall_ms: float) -> None:

@@ -29,6 +29,8 @@ _BELOW_LATER = 0.25
 HEAD_ROWS = 2
 """Title and progress."""
 LEAST_CHART = 3
+CAPTION_HEIGHT = 5
+"""A chart of so many rows has a free one for its caption."""
 MOST_CHART = 20
 REDRAW_NS = 1_000_000_000
 """While time goes on, what lies below the two top rows is drawn anew once a cell of the chart, or this often."""
@@ -170,6 +172,8 @@ def _chart(canvas: Canvas, row: int, height: int, data: PaneData, dots: bool) ->
     if scale is not None:
         canvas.put(row, 0, "ms".rjust(GUTTER - 1), "dim")
     chart.draw_line(canvas, row + 1, GUTTER, height, columns, scale or chart.Scale(1.0), dots)
+    if height >= CAPTION_HEIGHT:
+        chart.draw_caption(canvas, row + 1, GUTTER, columns)
     stall = data.lane.current_stall
     if stall is not None:
         chart.draw_growing(canvas, row + 1, GUTTER + data.window.now, height, stall.lost_ms)

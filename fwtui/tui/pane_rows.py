@@ -135,6 +135,10 @@ def _bar(canvas: Canvas, row: int, data: PaneData, stalled: bool) -> None:
     total = sum(phases.values()) if phases else None
     canvas.put(row, 0, ("stall" if stalled else "step").rjust(GUTTER - 1), "stall" if stalled else "dim")
     column = canvas.put(row, GUTTER, show(total, "ms").ljust(8), "stall" if stalled else "strong") + 1
+    typical = sum((data.lane.typical_ms or {}).values())
+    if stalled and total and typical:  # each bar fills the width: that they are of unequal length must be said
+        times = f"{total / typical:,.0f}"
+        column = canvas.put(row, column, f"= {times} steps" if canvas.width >= 56 else f"×{times}", "dim") + 1
     if total is not None:
         phase_bar.draw(canvas, row, column, max(0, canvas.width - column - 1), phases, total)
 

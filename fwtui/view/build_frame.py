@@ -202,9 +202,7 @@ def _lane(
         time_left_s=_time_left(state, statistics, updates, steps_total, session.manifest),
         samples_per_step=per_step,
         rate=1000.0 / median if median else None,
-        throughput_samples_s=per_step * statistics.counted / statistics.own_s
-        if per_step and statistics.own_s
-        else None,
+        throughput_samples_s=per_step * 1000.0 / median if per_step and median else None,
         step_ms=statistics.step_ms,
         phases=statistics.phases,
         typical_ms=statistics.typical,
