@@ -65,7 +65,10 @@ class HelpPanel(TextPanel):
         made.append("step ", "bold")
         made.append("and ")
         made.append("stall ", "bold")
-        made.append("are the typical and the stalled step by phase.\n\n")
+        made.append(
+            "are the typical and the stalled step by phase. Each fills its row: the phase that swells is the cause; "
+            "before the second stands how many typical steps it takes.\n\n"
+        )
         for command in self._commands:
             made.append(f"{command.shown:>12}  ", "bold")
             made.append(f"{command.help}\n")
