@@ -25,7 +25,7 @@ class Finished(Exception):
 
 
 _guest: Any = None
-"""(agent, trainer, turn gate) of the guest once it writes."""
+"""(agent, trainer, turn gate, notes) of the guest once it writes."""
 
 
 def _agent() -> Any:
@@ -39,9 +39,9 @@ def _agent() -> Any:
     agent.activate()
     if not agent.active():
         return None
-    from fwtui.guest import trainer, turn_gate
+    from fwtui.guest import notes, trainer, turn_gate
 
-    _guest = agent, trainer, turn_gate
+    _guest = agent, trainer, turn_gate, notes
     return agent
 
 
@@ -114,9 +114,10 @@ class _Step:
     def __enter__(self) -> None:
         global _in_step
         agent, samples = self._agent, self._samples
-        _guest[2].check()
-        if samples is not None and agent._facts.get("samples_per_step") != samples:
-            agent.facts({"samples_per_step": samples})
+        _, _, gate, notes = _guest
+        gate.check()
+        if samples is not None and notes.learnt.get("samples_per_step") != samples:
+            notes.learn({"samples_per_step": samples})
         _in_step = True
         agent.recorder("step_begin")(_now())
 
@@ -190,28 +191,28 @@ def plan(
             "samples_per_step": samples_per_step,
             "steps_per_epoch": steps_per_epoch,
         }
-        agent.note("plan", **{key: value for key, value in values.items() if value is not None})
+        _guest[3].note("plan", **{key: value for key, value in values.items() if value is not None})
 
 
 def result(**values: float) -> None:
     """Named results, such as `test_accuracy=0.97`."""
     agent = _agent()
     if agent is not None:
-        agent.note("result", **values)
+        _guest[3].note("result", **values)
 
 
 def facts(**values: Any) -> None:
     """What the program knows of itself, such as `parameters=1021`; it wins over what the hooks learn."""
     agent = _agent()
     if agent is not None:
-        agent.tell(values)
+        _guest[3].tell(values)
 
 
 def losses(values: Sequence[float], updates_per_loss: int = 1) -> None:
     """The losses of the first updates, for comparing lanes that start alike; each may be the mean of several."""
     agent = _agent()
     if agent is not None:
-        agent.note("losses", values=[float(value) for value in values], updates=updates_per_loss)
+        _guest[3].note("losses", values=[float(value) for value in values], updates=updates_per_loss)
 
 
 def stage(text: str) -> None:
@@ -225,7 +226,7 @@ def loss(value: float) -> None:
     """The loss of the current step, at most a few times a second."""
     agent = _agent()
     if agent is not None:
-        agent.note("loss", value=float(value), step=agent.count("step_end"))
+        _guest[3].note("loss", value=float(value), step=agent.count("step_end"))
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ for name in os.environ["BREAK"].split():
 
 FACTS = {
     "torch": [
-        *("agent.learn_batch", "torch_loss.note", "torch_loss.learn_batch", "torch_facts.learn"),
+        *("notes.learn_batch", "torch_loss.note", "torch_loss.learn_batch", "torch_facts.learn"),
         *(
             "parity_facts.of_torch_loss",
             "sites_torch._made_optimizer",
@@ -43,7 +43,7 @@ FACTS = {
         *("sites_keras._compiled", "tensorflow_hooks._look_for_update"),
     ],
     "tensorflow": [
-        *("tensorflow_hooks._after_training_call", "tensorflow_hooks._count_parameters", "agent.learn_batch"),
+        *("tensorflow_hooks._after_training_call", "tensorflow_hooks._count_parameters", "notes.learn_batch"),
         *("sites_tensorflow._compare", "sites_tensorflow._iterated", "sites_tensorflow._made"),
     ],
     "jax": ["jax_hooks._learn"],

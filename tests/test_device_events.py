@@ -18,7 +18,7 @@ from test_deep import run_with_window
 from fwtui.analysis.deep import split
 from fwtui.analysis.findings import find
 from fwtui.analysis.lane_facts import LaneFacts
-from fwtui.guest import agent, cuda_hooks
+from fwtui.guest import agent, cuda_hooks, notes
 from fwtui.guest.device_events import EVERY, IN_FLIGHT, MARKS, DeviceTimes
 from fwtui.recorder.gpus import Gpus
 
@@ -145,11 +145,11 @@ def test_the_hooks_on_a_real_torch_with_a_device_of_our_own(monkeypatch: pytest.
         loss.backward()
         device.now += 1
         optimizer.step()
-    told = agent._facts
+    told = notes.learnt
     assert told["device_samples"] >= 4
     assert told["device_ms"]["step"] == 2.0
     assert told["allocator"] == {"allocated_bytes": 5, "retries": 1}
-    assert not [note for note in agent._notes if note["kind"] == "hook_error"]
+    assert not [note for note in notes.pending if note["kind"] == "hook_error"]
     before = torch.autograd.graph._engine_run_backward
     while agent.undo:
         agent.undo.pop()()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import json
 import os
 import pathlib
 import sys
@@ -20,9 +19,10 @@ import time
 from bisect import bisect_right
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
+from fwtui.guest import notes
 from fwtui.recording.event_log import SLOT_GATE, AppendLogWriter, EventLogWriter
 from fwtui.recording.run_folder import EVENTS as EVENTS_FILE
-from fwtui.recording.run_folder import FACTS, HOST, NOTES, write_json
+from fwtui.recording.run_folder import HOST, write_json
 from fwtui.recording.vocabulary import CODE_BITS, EVENT, EVENTS, GATE_GO, GATE_HOLD
 
 DRAIN_NS = 100_000_000
@@ -60,10 +60,6 @@ _rank_dir: Optional[str] = None
 _writer: Union[EventLogWriter, AppendLogWriter, None] = None
 _held: List[int] = []
 _period = [FIRST_DRAIN_NS]
-_notes: List[Dict[str, Any]] = []
-_facts: Dict[str, Any] = {}
-_facts_changed = False
-_told: Dict[str, Any] = {}
 _lock = threading.Lock()
 _start_ns = 0
 _last_ns = 0
@@ -201,48 +197,14 @@ def _on_gc(
         (begin if phase == "start" else end)(now())
 
 
-def note(kind: str, **values: Any) -> None:
-    """Note a slow fact; the drain thread writes it."""
-    _notes.append({"t": time.perf_counter_ns(), "kind": kind, **values})
-
-
 def note_now(kind: str, **values: Any) -> None:
     """Note a slow fact and write it at once: before an import that may hold the GIL for seconds."""
-    note(kind, **values)
+    notes.note(kind, **values)
     with _lock:
         try:
             _write_notes()
         except Exception as error:  # the outermost guard, as in `_drain`
             _give_up(error)
-
-
-def facts(values: Dict[str, Any]) -> None:
-    """Add what was learnt about the program; unknown values (None) are left out, and what it told itself stays."""
-    global _facts_changed
-    _facts.update({key: value for key, value in values.items() if value is not None})
-    _facts.update(_told)
-    _facts_changed = True
-
-
-def tell(values: Dict[str, Any]) -> None:
-    """Add what the program tells of itself: it wins over what is learnt."""
-    _told.update(values)
-    facts(values)
-
-
-def known(fact: str) -> Any:
-    """A fact that was learnt, or None."""
-    return _facts.get(fact)
-
-
-def hook_error(hook: str, error: BaseException) -> None:
-    """Note that a hook failed and was disarmed."""
-    note("hook_error", hook=hook, error=f"{type(error).__name__}: {error}")
-
-
-def too_old(found: str, oldest: str) -> None:
-    """Say that a framework's version is older than what the hooks know."""
-    note("too_old", value=f"{found} is older than {oldest}, the oldest version that fwtui can watch")
 
 
 def patch(owner: Any, name: str, make: Callable[[Any], Any]) -> Callable[[], None]:
@@ -279,7 +241,7 @@ def arm(name: str, hooks: Callable[[Any], None], module: Any) -> None:
             with contextlib.suppress(Exception):
                 restore()
         del undo[before:]
-        hook_error(name, error)
+        notes.hook_error(name, error)
 
 
 def drain(now_ns: int) -> None:
@@ -336,7 +298,6 @@ def _drain(until_ns: int) -> bool:
         elif until_ns - _last_ns > QUIET_NS:
             lists[EVENT["guest_flush"]].append(until_ns + HOLD_BACK_NS)
         _write_notes()
-        _write_facts()
     except Exception as error:  # the outermost guard: a full disk, or what no file can hold
         _give_up(error)
         return False
@@ -344,25 +305,8 @@ def _drain(until_ns: int) -> bool:
 
 
 def _write_notes() -> None:
-    if not _notes or _rank_dir is None:
-        return
-    number = len(_notes)
-    text = "".join(json.dumps(row, default=str, skipkeys=True) + "\n" for row in _notes[:number])
-    del _notes[:number]
-    descriptor = os.open(os.path.join(_rank_dir, NOTES), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
-
-
-def _write_facts() -> None:
-    global _facts_changed
-    if _facts_changed and _rank_dir is not None:
-        from pathlib import Path
-
-        _facts_changed = False
-        write_json(Path(_rank_dir) / FACTS, json.loads(json.dumps(_facts, default=str, skipkeys=True)))
+    if _rank_dir is not None:
+        notes.write(_rank_dir)
 
 
 def _give_up(error: Exception) -> None:
@@ -394,7 +338,7 @@ def _leave() -> None:
     _writer = None
     header = [0] * 16
     _held.clear()
-    _notes.clear()
+    notes.pending.clear()
     _disarm()
 
 
@@ -412,18 +356,6 @@ def close() -> None:
             with contextlib.suppress(OSError):
                 _writer.close()
         _writer = None
-
-
-def learn_batch(batch: Any) -> None:
-    """Learn the batch size from a batch: the first dimension of its first tensor."""
-    if isinstance(batch, dict):
-        batch = list(batch.values())
-    while isinstance(batch, (list, tuple)) and batch:
-        batch = batch[0]
-    shape = getattr(batch, "shape", None)
-    if shape:
-        sizes = [int(extent) for extent in shape]
-        facts({"samples_per_step": sizes[0], "batch_size": sizes[0], "batch_shape": sizes})
 
 
 def code(name: str) -> int:

@@ -10,7 +10,7 @@ import inspect
 import os
 from typing import Any, Callable, Dict, List
 
-from fwtui.guest import agent, trainer
+from fwtui.guest import agent, notes, trainer
 
 VARIABLE = "FWTUI_CHANGE"
 Arm = Callable[[Any], None]
@@ -41,7 +41,7 @@ def _tell(text: str) -> None:
     """Note that a change was made."""
     if text not in _made:
         _made.append(text)
-        agent.facts({"changes": list(_made)})
+        notes.learn({"changes": list(_made)})
 
 
 def _compile_setting(setting: str, parse: Callable[[str], Any]) -> Callable[[str, str], Arm]:

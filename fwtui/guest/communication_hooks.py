@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Callable
 
-from fwtui.guest import agent, trainer
+from fwtui.guest import agent, notes, trainer
 
 _now = time.perf_counter_ns
 _learnt = [False]
@@ -48,7 +48,7 @@ def _learn(_: Any) -> None:
     _learnt[0] = True
     distributed: Any = sys.modules["torch.distributed"]
     with contextlib.suppress(RuntimeError, ValueError):
-        agent.facts({"world_size": int(distributed.get_world_size())})
+        notes.learn({"world_size": int(distributed.get_world_size())})
 
 
 def arm_ddp(module: Any) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, Dict
 
-from fwtui.guest import agent, trainer
+from fwtui.guest import agent, notes, trainer
 from fwtui.guest.device_events import DeviceTimes
 
 FACTS_EVERY_NS = 2_000_000_000
@@ -49,9 +49,9 @@ def _arm(torch: Any) -> None:
             now = time.perf_counter_ns()
             if name == "end" and now - last[0] > FACTS_EVERY_NS:
                 last[0] = now
-                agent.facts({**times.facts(), "allocator": _allocator(torch)})
+                notes.learn({**times.facts(), "allocator": _allocator(torch)})
         except Exception as error:  # the outermost guard: a driver's trouble is not the program's
-            agent.hook_error("torch device times", error)
+            notes.hook_error("torch device times", error)
             take_out()
 
     def before(optimizer: Any, args: Any, kwargs: Any) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from fwtui.guest import agent
+from fwtui.guest import agent, notes
 from fwtui.recording.event_log import SLOT_DEEP, SLOT_GATE
 from fwtui.recording.run_folder import DEEP, write_json
 from fwtui.recording.vocabulary import GATE_BITS
@@ -68,7 +68,7 @@ def at_boundary(held: bool) -> None:
     except StandsBack as reason:
         _finish({"note": str(reason)})
     except Exception as error:  # the outermost guard: a profiler's trouble must never reach the program
-        agent.hook_error("profiler window", error)
+        notes.hook_error("profiler window", error)
         _finish({"note": f"the profiler failed: {type(error).__name__}: {error}"})
 
 
@@ -165,9 +165,9 @@ def _updates() -> int:
 
 def _profiler() -> Any:
     """The profiler of the framework that computes the steps."""
-    computes = agent.known("framework")
+    computes = notes.known("framework")
     if computes == "keras":
-        computes = agent.known("backend")
+        computes = notes.known("backend")
     if computes == "torch":
         from fwtui.guest import deep_torch
 

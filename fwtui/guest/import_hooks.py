@@ -7,7 +7,7 @@ import sys
 from importlib.abc import MetaPathFinder
 from typing import Any, Callable, Dict, Optional, Set
 
-from fwtui.guest import agent, changes
+from fwtui.guest import agent, changes, notes
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "tf_keras", "jax")
 """Packages whose import is told as a stage."""
@@ -89,7 +89,7 @@ class _Finder(MetaPathFinder):
             if name in CHANGES:
                 agent.arm(f"a change of {name}", CHANGES[name], module)
             if name in FRAMEWORKS:
-                agent.note("stage", value="running the program")
+                notes.note("stage", value="running the program")
 
         try:
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]

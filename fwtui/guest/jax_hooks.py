@@ -15,7 +15,7 @@ import types
 import weakref
 from typing import Any, List, Optional, Set
 
-from fwtui.guest import agent, trainer, turn_gate
+from fwtui.guest import agent, notes, trainer, turn_gate
 from fwtui.recording.event_log import SLOT_GATE
 
 _now = time.perf_counter_ns
@@ -211,9 +211,9 @@ _begin, _end = agent.span("train_call_begin", "train_call_end")
 def _learn(step_is: str) -> None:
     """Learn the facts of a raw loop, once; a framework that is already told stays."""
     jax: Any = sys.modules["jax"]
-    if agent._facts.get("framework"):
+    if notes.learnt.get("framework"):
         return
-    agent.facts(
+    notes.learn(
         {
             "framework": "jax",
             "version": jax.__version__,

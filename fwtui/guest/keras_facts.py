@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Dict, Optional
 
-from fwtui.guest import agent, parity_facts
+from fwtui.guest import notes, parity_facts
 
 
 def learn(model: Any, batch_size: Optional[int], updates: int) -> None:
@@ -23,14 +23,14 @@ def learn(model: Any, batch_size: Optional[int], updates: int) -> None:
         "batch_size": batch_size,
         "samples_per_step": batch_size and batch_size * updates,
     }
-    agent.facts(values)
+    notes.learn(values)
     if model is None:
         return
     optimizer = getattr(model, "optimizer", None)
     trainable = sum(int(_size(weight)) for weight in model.trainable_weights)
     loss = getattr(model, "loss", None)
     eager = bool(getattr(model, "run_eagerly", False))
-    agent.facts(
+    notes.learn(
         {
             "parameters": int(model.count_params()),
             "trainable_parameters": trainable,

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any, Dict, Tuple
 
-from fwtui.guest import agent, keras_facts, parity_facts, trainer, turn_gate
+from fwtui.guest import agent, keras_facts, notes, parity_facts, trainer, turn_gate
 from fwtui.recording.vocabulary import CODE_BITS
 
 LOSS_EVERY_NS = 200_000_000
@@ -96,8 +96,8 @@ def _note_samples(updates: int) -> None:
     """Tell how many updates, and so samples, one execution makes; a shorter last one is no change."""
     _state["updates"] = updates
     if _state["batch_size"]:
-        agent.note("samples", value=_state["batch_size"] * updates, k=updates)
-        agent.facts({"samples_per_step": _state["batch_size"] * updates})
+        notes.note("samples", value=_state["batch_size"] * updates, k=updates)
+        notes.learn({"samples_per_step": _state["batch_size"] * updates})
 
 
 def arm_batches(module: Any) -> None:
@@ -138,8 +138,8 @@ def arm_datasets(module: Any) -> None:
 
 
 def _learn_size(batch: Any) -> None:
-    agent.learn_batch(batch)
-    _state["batch_size"] = agent._facts.get("batch_size")
+    notes.learn_batch(batch)
+    _state["batch_size"] = notes.learnt.get("batch_size")
 
 
 def _around(original: Any, before: Any, after: Any) -> Any:
@@ -154,7 +154,7 @@ def _around(original: Any, before: Any, after: Any) -> Any:
         begin(now)
         if after == "epoch_begin":
             epoch = args[0] if args else kwargs.get("epoch", 0)
-            agent.note("epoch", value=epoch + 1 if isinstance(epoch, int) else epoch)
+            notes.note("epoch", value=epoch + 1 if isinstance(epoch, int) else epoch)
         elif before == "train_begin":
             _state.update(evaluating=0, updates=1)
             trainer.here()
@@ -236,7 +236,7 @@ def _note_loss(told: Tuple[Any, int, int]) -> None:
     loss: Any = result.get("loss") if isinstance(result, dict) else result
     if isinstance(loss, (int, float)) or (type(loss).__module__ == "numpy" and getattr(loss, "shape", None) == ()):
         _state["loss_ns"] = now_ns
-        agent.note("loss", value=float(loss), step=step, mean=True)
+        notes.note("loss", value=float(loss), step=step, mean=True)
 
 
 def arm_optimizer(module: Any) -> None:
@@ -300,7 +300,7 @@ def _train_on_batch(original: Any) -> Any:
                 agent.arm("keras loss", _note_loss, (result, now, agent.count("batch_end_exit")))
             if not _state["learnt"]:
                 _state["learnt"] = True
-                agent.arm("keras batch", agent.learn_batch, x)
+                agent.arm("keras batch", notes.learn_batch, x)
                 agent.arm("keras facts", _learn, self)
             if now > agent.due[0]:
                 agent.drain(now)
@@ -328,7 +328,7 @@ def _plan(callbacks: Any) -> None:
     values = {"epochs": epochs, "steps_per_epoch": per_epoch, "samples_per_step": _state["batch_size"]}
     if per_epoch and epochs:
         values["steps"] = per_epoch * epochs
-    agent.note("plan", **{key: value for key, value in values.items() if value})
+    notes.note("plan", **{key: value for key, value in values.items() if value})
 
 
 def _planned_by_program() -> bool:

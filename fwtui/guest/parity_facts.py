@@ -9,7 +9,7 @@ import os
 import re
 from typing import Any, Dict, Optional
 
-from fwtui.guest import agent
+from fwtui.guest import agent, notes
 
 _LOSS = re.compile(r"(mse|nll|l1|huber|bce|loss|entropy)", re.IGNORECASE)
 _REDUCTIONS = {0: "none", 1: "mean", 2: "sum"}
@@ -47,7 +47,7 @@ def of_dataset(dataset: Any, kinds: Any) -> None:
 
 def of_torch_loss(tensors: Any) -> None:
     """The loss's name and reduction, from the operation that made it."""
-    if "loss" in agent._facts or agent.fitting[0]:
+    if "loss" in notes.learnt or agent.fitting[0]:
         return
     loss = tensors[0] if isinstance(tensors, (list, tuple)) and tensors else tensors
     made_by = getattr(loss, "grad_fn", None)
@@ -120,4 +120,4 @@ def _length(thing: Any) -> Optional[int]:
 
 def _add(values: Dict[str, Any]) -> None:
     """Add what is not known yet: the first answer is the training's, later ones may be an evaluation's."""
-    agent.facts({name: value for name, value in values.items() if name not in agent._facts})
+    notes.learn({name: value for name, value in values.items() if name not in notes.learnt})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, List, Optional
 
-from fwtui.guest import agent, sites
+from fwtui.guest import agent, notes, sites
 from fwtui.recording.code_lines import is_users
 
 NOTE_EVERY_NS = 500_000_000
@@ -62,7 +62,7 @@ def _place(registry: Any, token: Any) -> Optional[str]:
         if code is not None and is_users(code.co_filename):
             return sites.shown(code.co_filename, code.co_firstlineno)
     except Exception as error:  # the outermost guard: the program goes on
-        agent.hook_error("py_function", error)
+        notes.hook_error("py_function", error)
     return None
 
 
@@ -78,4 +78,4 @@ def note(now_ns: int) -> None:
     if calls != _noted[1]:
         _noted[:] = [now_ns, calls]
         most = max(rows, key=lambda row: row[1])
-        agent.note("python_calls", calls=calls, ns=sum(row[1] for row in rows), at=most[2], rest_ns=_rest[1])
+        notes.note("python_calls", calls=calls, ns=sum(row[1] for row in rows), at=most[2], rest_ns=_rest[1])

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, Callable, List, Optional
 
-from fwtui.guest import agent
+from fwtui.guest import agent, notes
 from fwtui.recording.code_lines import is_users
 
 
@@ -59,7 +59,7 @@ def after(owner: Any, name: str, learn: Callable[..., None]) -> None:
                     learn(*args, **kwargs)
                 except Exception as error:  # the outermost guard: the program goes on
                     broken[0] = True
-                    agent.hook_error(f"{name} at {owner!r}"[:80], error)
+                    notes.hook_error(f"{name} at {owner!r}"[:80], error)
             return result
 
         return wrapper

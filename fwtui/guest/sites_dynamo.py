@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from fwtui.guest import agent, sites
+from fwtui.guest import agent, notes, sites
 from fwtui.recording.code_lines import is_users
 
 MOST = 20
@@ -30,7 +30,7 @@ def _broke(translator: Any, code_options: Any, reason: str = "", exc: Any = None
     words = next((line.strip() for line in str(exc or reason).split("\n") if line.strip()), "")[:160]
     row = _breaks.setdefault(place, {"at": place, "reason": words, "count": 0})
     row["count"] += 1
-    agent.facts({"graph_breaks": list(_breaks.values())[:MOST]})
+    notes.learn({"graph_breaks": list(_breaks.values())[:MOST]})
 
 
 def arm_recompiles(module: Any) -> None:
@@ -57,7 +57,7 @@ def _recompiled(known: Any) -> None:
     words = str(found[0] if isinstance(found, (list, tuple)) else found).split("\n")[0][:160]
     row = {"function": code.co_name, "at": sites.shown(code.co_filename, code.co_firstlineno), "reason": words}
     _recompiles.append(row)
-    agent.facts({"recompiles": _recompiles[-MOST:], "recompile_count": len(_recompiles)})
+    notes.learn({"recompiles": _recompiles[-MOST:], "recompile_count": len(_recompiles)})
 
 
 def _is_empty(found: Any) -> bool:

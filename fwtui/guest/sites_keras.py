@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List
 
-from fwtui.guest import agent, sites
+from fwtui.guest import notes, sites
 
 
 def arm(module: Any) -> None:
@@ -13,7 +13,7 @@ def arm(module: Any) -> None:
 
 
 def _compiled(model: Any, *_: Any, **__: Any) -> None:
-    agent.facts(
+    notes.learn(
         {
             "compile_at": sites.here(),
             "run_eagerly": bool(getattr(model, "run_eagerly", False)),

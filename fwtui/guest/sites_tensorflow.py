@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Tuple
 
-from fwtui.guest import agent, parity_facts, sites, trainer
+from fwtui.guest import agent, notes, parity_facts, sites, trainer
 
 MOST = 20
 _made_at: Dict[int, str] = {}
@@ -32,7 +32,7 @@ def arm_pipelines(module: Any) -> None:
 
 
 def _iterated(iterator: Any, dataset: Any = None, *_: Any, **__: Any) -> None:
-    if dataset is None or trainer.elsewhere() or "pipeline" in agent._facts:
+    if dataset is None or trainer.elsewhere() or "pipeline" in notes.learnt:
         return
     kinds: List[str] = []
     place, python = None, False
@@ -45,7 +45,7 @@ def _iterated(iterator: Any, dataset: Any = None, *_: Any, **__: Any) -> None:
         todo.extend(one._inputs())
     if not agent.fitting[0]:
         agent.arm("tensorflow dataset", lambda _: parity_facts.of_dataset(dataset, kinds), None)
-    agent.facts({"pipeline": kinds[::-1], "pipeline_at": place, "pipeline_python": python})
+    notes.learn({"pipeline": kinds[::-1], "pipeline_at": place, "pipeline_python": python})
 
 
 def _calls_python(dataset: Any) -> bool:
@@ -63,7 +63,7 @@ def arm_threads(module: Any) -> None:
     """Remember who set the number of threads."""
 
     def learn(number: int) -> None:
-        agent.facts({"threads_at": sites.here(), "threads_set": int(number), "cores": sites.cores()})
+        notes.learn({"threads_at": sites.here(), "threads_set": int(number), "cores": sites.cores()})
 
     sites.after(module, "set_intra_op_parallelism_threads", learn)
 
@@ -109,7 +109,7 @@ def _compare(call: Any) -> None:
             )
             row.update(count=row["count"] + 1, before=known[argument], after=value)
             _state["traces"] += 1
-            agent.facts({"retraces": list(_retraces.values())[:MOST], "retrace_count": _state["traces"]})
+            notes.learn({"retraces": list(_retraces.values())[:MOST], "retrace_count": _state["traces"]})
 
 
 def _describe(given: Dict[str, Any]) -> List[Tuple[str, str]]:

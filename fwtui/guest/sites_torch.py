@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any, Dict, List, Set
 
-from fwtui.guest import agent, parity_facts, sites
+from fwtui.guest import agent, notes, parity_facts, sites
 
 MOST_NODES = 4_000
 _optimizers: Dict[int, Any] = {}
@@ -33,10 +33,10 @@ def _made_loader(loader: Any, *_: Any, **__: Any) -> None:
 def _started_loader(loader: Any) -> None:
     import torch
 
-    if not torch.is_grad_enabled() or agent._facts.get("loader", {}).get("at") == _loaders.get(id(loader), ""):
+    if not torch.is_grad_enabled() or notes.learnt.get("loader", {}).get("at") == _loaders.get(id(loader), ""):
         return
     parity_facts.of_loader(loader)
-    agent.facts(
+    notes.learn(
         {
             "loader": {
                 "workers": int(loader.num_workers),
@@ -57,12 +57,12 @@ def _made_optimizer(optimizer: Any, *_: Any, **__: Any) -> None:
 
 
 def _made_cell(cell: Any, *_: Any, **__: Any) -> None:
-    if "unfused_layers" not in agent._facts:
-        agent.facts({"unfused_layers": [type(cell).__name__], "unfused_at": sites.here()})
+    if "unfused_layers" not in notes.learnt:
+        notes.learn({"unfused_layers": [type(cell).__name__], "unfused_at": sites.here()})
 
 
 def _set_threads(number: int) -> None:
-    agent.facts({"threads_at": sites.here(), "threads_set": int(number), "cores": sites.cores()})
+    notes.learn({"threads_at": sites.here(), "threads_set": int(number), "cores": sites.cores()})
 
 
 def _arm_first_backward(torch: Any) -> None:
@@ -84,10 +84,10 @@ def _arm_first_backward(torch: Any) -> None:
 def _learn(loss: Any) -> None:
     import torch
 
-    agent.facts({"grad_nodes": _count_nodes(loss), "cores": sites.cores()})
+    notes.learn({"grad_nodes": _count_nodes(loss), "cores": sites.cores()})
     kind = _autocast(torch)
     if kind is not None:
-        agent.facts({"autocast": str(kind).replace("torch.", "")})
+        notes.learn({"autocast": str(kind).replace("torch.", "")})
     for reference, place in list(_optimizers.values()):
         optimizer = reference()
         if optimizer is not None:
@@ -131,7 +131,7 @@ def _look_at(optimizer: Any, place: str) -> None:
         implementation = "foreach"  # its default on CUDA
     kernels = [p for p in parameters if p.dim() == 4 and p.shape[-1] > 1 and p.shape[1] > 1]  # others lie either way
     last = bool(kernels) and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
-    agent.facts(
+    notes.learn(
         {
             "optimizer_impl": implementation,
             "optimizer_tensors": len(parameters),

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Dict, Set
 
-from fwtui.guest import agent, parity_facts, trainer, turn_gate
+from fwtui.guest import agent, notes, parity_facts, trainer, turn_gate
 from fwtui.recording.vocabulary import CODE_BITS
 
 LOSS_EVERY_NS = 200_000_000
@@ -113,7 +113,7 @@ def _after_training_call(call: Any) -> None:
     result, args = call
     if not _state["sized"]:
         _state["sized"] = True
-        agent.learn_batch(args)
+        notes.learn_batch(args)
     _learn(result)
     _note_loss(result, "train_call_end", 0)
 
@@ -129,7 +129,7 @@ def _note_loss(result: Any, update: str, ahead: int) -> None:
         and hasattr(result, "numpy")
         and "CPU" in str(getattr(result, "device", ""))
     ):
-        agent.note("loss", value=float(result.numpy()), step=agent.count(update) + ahead)
+        notes.note("loss", value=float(result.numpy()), step=agent.count(update) + ahead)
 
 
 def _learn(_: Any) -> None:
@@ -140,7 +140,7 @@ def _learn(_: Any) -> None:
     from fwtui.guest import keras_facts
 
     tensorflow = sys.modules["tensorflow"]
-    agent.facts(
+    notes.learn(
         {
             "framework": "tensorflow",
             "version": tensorflow.__version__,
@@ -233,7 +233,7 @@ def arm_iterator(module: Any) -> None:
             _log(_now() << CODE_BITS | end)
             if not _state["sized"]:
                 _state["sized"] = True
-                agent.arm("tensorflow batch", agent.learn_batch, element)
+                agent.arm("tensorflow batch", notes.learn_batch, element)
             return element
 
         return _next_internal

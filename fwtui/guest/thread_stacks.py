@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any, Dict, List
 
-from fwtui.guest import agent, python_calls, sites, trainer
+from fwtui.guest import agent, notes, python_calls, sites, trainer
 from fwtui.recording.code_lines import is_users
 from fwtui.recording.event_log import SLOT_WAITING
 
@@ -42,7 +42,7 @@ def look() -> None:
         if users:
             file, line, _ = frames[users[0]]
             row = {"t": now, "kind": "thread_stack", "looks": _looks[1], "location": sites.shown(file, line)}
-            agent._notes.append({**row, "frames": frames, "users": users})
+            notes.pending.append({**row, "frames": frames, "users": users})
 
 
 def _walk(frame: Any) -> List[Any]:

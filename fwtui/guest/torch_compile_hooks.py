@@ -13,7 +13,7 @@ import time
 import types
 from typing import Any, Set
 
-from fwtui.guest import agent, torch_hooks, torch_optimizer_hooks, torch_value_hooks, trainer, turn_gate
+from fwtui.guest import agent, notes, torch_hooks, torch_optimizer_hooks, torch_value_hooks, trainer, turn_gate
 from fwtui.recording.event_log import SLOT_GATE
 from fwtui.recording.vocabulary import CODE_BITS
 
@@ -34,7 +34,7 @@ SKIPPED = (
     ),
     *("sites", "sites_torch", "sites_dynamo", "sites_keras", "where", "parity_facts", "python_calls", "thread_stacks"),
     *("communication_hooks", "cuda_hooks", "device_events", "deep_window", "deep_torch", "changes"),
-    *("turn_gate", "trainer", "stack_signals", "agent"),
+    *("turn_gate", "devices", "trainer", "stack_signals", "notes", "agent"),
 )
 """The files of ours that Dynamo must not trace into: all but `torch_optimizer_hooks`."""
 
@@ -74,7 +74,7 @@ def arm_dynamo(callback: Any) -> None:
         torch_hooks.compiling[0] = False
         if agent.active():
             torch_value_hooks.put_in()
-            agent.facts({"compiled": True})
+            notes.learn({"compiled": True})
 
     handler.register_start_callback(on_start)
     handler.register_end_callback(on_end)
@@ -137,7 +137,7 @@ def _watch(compiled: Any) -> Any:
             trains[0] = True
             trainer.here()
             _log(_now() << CODE_BITS | begin)  # not when it began: what came later may stand in the log already
-            agent.facts({"step_is": "a compiled step", "compiled": True})
+            notes.learn({"step_is": "a compiled step", "compiled": True})
             agent.arm("torch facts", lambda _: _learn(), None)
         if trains[0]:
             _log(_now() << CODE_BITS | end)

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Any, List, Tuple
 
-from fwtui.guest import agent, cuda_hooks, parity_facts, sites
+from fwtui.guest import cuda_hooks, notes, parity_facts, sites
 
 
 def release(torch: Any) -> Tuple[int, int]:
@@ -35,10 +35,10 @@ def learn(optimizer: Any) -> None:
         "device": f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device),
     }
     learn_versions()
-    agent.facts({"update_chain": sites.chain() or None})
+    notes.learn({"update_chain": sites.chain() or None})
     cuda_hooks.arm_on(device)
     parity_facts.of_torch(torch)
-    agent.facts({"compiled": False, **agent._facts, **values} if "compiled" not in agent._facts else values)
+    notes.learn({"compiled": False, **notes.learnt, **values} if "compiled" not in notes.learnt else values)
 
 
 def _whole_models(torch: Any, parameters: List[Any]) -> List[Any]:
@@ -60,9 +60,9 @@ def learn_versions() -> None:
     """Learn what needs no optimizer to look at."""
     import torch
 
-    if not ("keras" in sys.modules and agent._facts.get("framework") == "keras"):
-        agent.facts({"framework": "torch", "version": torch.__version__.split("+")[0]})
-    agent.facts(
+    if not ("keras" in sys.modules and notes.learnt.get("framework") == "keras"):
+        notes.learn({"framework": "torch", "version": torch.__version__.split("+")[0]})
+    notes.learn(
         {
             "python": sys.version.split()[0],
             "executable": sys.executable,

@@ -10,6 +10,7 @@ from typing import Any, Dict
 from fwtui.guest import (
     agent,
     loader_workers,
+    notes,
     parity_facts,
     torch_facts,
     torch_loss,
@@ -34,8 +35,8 @@ def arm(torch: Any) -> None:
     """Arm everything once torch is imported."""
     agent.activate()
     if torch_facts.release(torch) < OLDEST:
-        agent.facts({"framework": "torch", "version": torch.__version__.split("+")[0]})
-        agent.too_old(f"torch {torch.__version__}", "2.0")
+        notes.learn({"framework": "torch", "version": torch.__version__.split("+")[0]})
+        notes.too_old(f"torch {torch.__version__}", "2.0")
         return
     import torch.utils.data.dataloader as dataloader
 
@@ -73,7 +74,7 @@ def _next(original: Any) -> Any:
         _busy[0] = False
         if not sized[0]:
             sized[0] = True
-            agent.arm("torch batch", agent.learn_batch, batch)
+            agent.arm("torch batch", notes.learn_batch, batch)
         return batch
 
     return __next__

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, List, Optional, Sequence, Set
 
-from fwtui.guest import agent, torch_optimizer_hooks
+from fwtui.guest import agent, notes, torch_optimizer_hooks
 
 EVERY_NS = 200_000_000
 NODES = 4000
@@ -24,7 +24,7 @@ def note(tensors: Any) -> None:
         return
     step = torch_optimizer_hooks.updates[0] + 1
     if getattr(loss, "is_cpu", False):
-        agent.note("loss", value=float(loss.detach()), step=step)
+        notes.note("loss", value=float(loss.detach()), step=step)
     elif getattr(loss, "is_cuda", False):
         _note_later(loss.detach(), step)
 
@@ -36,7 +36,7 @@ def _note_later(loss: Any, step: int) -> None:
         pinned, arrived, of_step = _copy[0]
         if not arrived.query():
             return
-        agent.note("loss", value=float(pinned), step=of_step)
+        notes.note("loss", value=float(pinned), step=of_step)
         _copy.clear()
     if torch.cuda.is_current_stream_capturing():
         return
@@ -52,12 +52,12 @@ def learn_batch(tensors: Any) -> None:
 
     Only shapes in the graph are looked at; nothing that was saved for the backward pass is unpacked.
     """
-    if "batch_size" in agent._facts or agent.fitting[0]:
+    if "batch_size" in notes.learnt or agent.fitting[0]:
         return
     loss = tensors[0] if isinstance(tensors, (list, tuple)) and tensors else tensors
     size = _batch_size(_layers(getattr(loss, "grad_fn", None)))
     if size:
-        agent.facts({"batch_size": size, "samples_per_step": size})
+        notes.learn({"batch_size": size, "samples_per_step": size})
 
 
 def learn_precision(tensors: Any) -> None:
@@ -68,7 +68,7 @@ def learn_precision(tensors: Any) -> None:
     whole = str(getattr(loss, "dtype", "")).replace("torch.", "")
     fewer = sorted(kinds & {"bfloat16", "float16"} - {whole})
     if fewer and not agent.fitting[0]:
-        agent.facts({"autocast": fewer[0]})
+        notes.learn({"autocast": fewer[0]})
 
 
 _RESHAPES = tuple(

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from fwtui.guest import agent, stack_signals
+from fwtui.guest import agent, notes, stack_signals
 from fwtui.recording.event_log import SLOT_THREAD
 
 GONE_NS = 2_000_000_000
@@ -44,7 +44,7 @@ def is_thread(one: int) -> None:
         if busy and thread in sys._current_frames():
             if not several[0]:
                 several[0] = True
-                agent.facts({"training_threads": 2})
+                notes.learn({"training_threads": 2})
             return
     if one != thread or not decided:
         thread, decided = one, True
