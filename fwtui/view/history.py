@@ -145,7 +145,7 @@ class History:
         count = len(self.slots) // 2
         merged = self._merged(np.arange(count) * 2, np.arange(1, count + 1) * 2)
         fresh = GrowingColumns({**_SLOT_COLUMNS, "phases": len(PHASE_NAMES)})
-        fresh.append(merged)
+        fresh.append({name: merged[name].astype(column.dtype) for name, column in self.slots.arrays().items()})
         self.slots, self.slot_ns, self.first_slot = fresh, self.slot_ns * 2, self.first_slot // 2
 
     def _thin(self, derived: Derived, last: int) -> None:
