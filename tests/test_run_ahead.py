@@ -13,7 +13,7 @@ import pytest
 
 from fwtui.analysis import run_ahead
 from fwtui.analysis.steps import StepFolder
-from fwtui.recording.vocabulary import CODE_BITS, EVENT
+from fwtui.recording.vocabulary import CODE_BITS, EVENT, PHASE_INDEX, PHASE_NAMES
 from fwtui.view.derived import Derivation
 
 MS = 1_000_000
@@ -74,12 +74,21 @@ def test_a_turn_that_ran_ahead_counts_whole() -> None:
     derived = Derivation(folder.store).derived(ahead=True)
     assert not derived.stalled.any()  # the wait for the device is no stall
     own, phases = run_ahead.drained(derived.steps)
-    assert run_ahead.ran_ahead(own[derived.counted], derived.lost_ns[derived.counted])
+    assert run_ahead.ran_ahead(own[derived.counted], phases[derived.counted], derived.lost_ns[derived.counted])
     rows = np.flatnonzero(run_ahead.whole_blocks(derived.counted, derived.steps.wait_ns, derived.block))
     means, by_phase = run_ahead.block_means(own[rows], phases[rows], derived.lost_ns[rows], derived.block[rows])
     assert means / MS == pytest.approx((QUICK * DISPATCH_MS + DRAIN_MS) / QUICK)
     assert by_phase.sum(axis=1) == pytest.approx(means)
     assert not np.isin(derived.block[rows], (derived.block[0], derived.block[-1])).any()
+
+
+def test_what_else_takes_long_now_and_then_is_no_running_ahead() -> None:
+    phases = np.zeros((60, len(PHASE_NAMES)))
+    phases[:, PHASE_INDEX["compute"]] = MS
+    phases[::4, PHASE_INDEX["gc"]] = 20 * MS
+    assert not run_ahead.ran_ahead(phases.sum(axis=1), phases, np.zeros(60))
+    phases[::4, [PHASE_INDEX["gc"], PHASE_INDEX["sync"]]] = 0, 20 * MS
+    assert run_ahead.ran_ahead(phases.sum(axis=1), phases, np.zeros(60))
 
 
 def test_what_a_long_run_forgets_does_not_shorten_its_steps() -> None:

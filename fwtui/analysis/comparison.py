@@ -157,7 +157,8 @@ def _why_undecided(
     if verdict(measured.ci95) == "undecided":
         low, high = measured.ci95
         half = (high - low) / (high + low)
-        why = f"the interval reaches ±{half:.0%}, farther than ±{UNDECIDED_HALF_WIDTH:.0%}"
+        digits = 0 if half > 1.05 * UNDECIDED_HALF_WIDTH else 1
+        why = f"the interval reaches ±{half:.{digits}%}, farther than ±{UNDECIDED_HALF_WIDTH:.0%}"
         return f"{why}; {disturbance}" if disturbance else why
     if blocks.crowded > MOST_CROWDED * blocks.count:
         return f"other programs crowded the machine in {blocks.crowded} of the {blocks.count} pairs of turns"

@@ -93,16 +93,20 @@ def whole_blocks(counted: np.ndarray, wait_ns: np.ndarray, block: np.ndarray) ->
     return whole
 
 
-def ran_ahead(own_ns: np.ndarray, lost_ns: np.ndarray) -> bool:
-    """Whether the median of counted steps tells less than a step takes.
+def ran_ahead(own_ns: np.ndarray, phases_ns: np.ndarray, lost_ns: np.ndarray) -> bool:
+    """Whether the median of counted steps tells less than a step takes, for waits for the device come now and then.
 
     Args:
         own_ns: (steps,) as `drained` gives them.
+        phases_ns: (steps, phases) the same.
         lost_ns: (steps,) what each lost to a stall.
     """
     if len(own_ns) < _LEAST:
         return False
-    return float((own_ns - lost_ns).mean()) > AHEAD * float(np.median(own_ns))
+    calm, usual = own_ns - lost_ns, float(np.median(own_ns))
+    device = phases_ns[:, _COMPUTE] + phases_ns[:, _SYNC]
+    more, of_device = float(calm.mean()) - usual, float(np.minimum(device, calm).mean() - np.median(device))
+    return more > (AHEAD - 1) * usual and of_device > more / 2
 
 
 def block_means(own_ns: np.ndarray, phases_ns: np.ndarray, lost_ns: np.ndarray, block: np.ndarray) -> tuple[

@@ -15,7 +15,7 @@ import types
 import weakref
 from typing import Any, List, Optional, Set
 
-from fwtui.guest import agent, notes, trainer, turn_gate
+from fwtui.guest import agent, notes, sites, trainer, turn_gate
 from fwtui.recording.event_log import SLOT_GATE
 
 _now = time.perf_counter_ns
@@ -222,5 +222,6 @@ def _learn(step_is: str) -> None:
             "step_is": step_is,
             "python": sys.version.split()[0],
             "executable": sys.executable,
+            "update_chain": sites.chain() or None,
         }
     )

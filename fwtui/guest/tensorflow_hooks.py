@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Dict, Set
 
-from fwtui.guest import agent, notes, parity_facts, trainer, turn_gate
+from fwtui.guest import agent, notes, parity_facts, sites, trainer, turn_gate
 from fwtui.recording.vocabulary import CODE_BITS
 
 LOSS_EVERY_NS = 200_000_000
@@ -114,6 +114,7 @@ def _after_training_call(call: Any) -> None:
     if not _state["sized"]:
         _state["sized"] = True
         notes.learn_batch(args)
+        notes.learn({"update_chain": sites.chain() or None})
     _learn(result)
     _note_loss(result, "train_call_end", 0)
 

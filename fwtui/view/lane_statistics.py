@@ -149,7 +149,7 @@ def told_steps(derived: Derived, facts: Mapping[str, Any]) -> ToldSteps:
     steps, counted, lost_ns = derived.steps, derived.counted, derived.lost_ns
     rows = np.flatnonzero(counted)
     own, phases = drained(steps) if may_run_ahead(facts) else (steps.step_ns, steps.phases)
-    ahead = may_run_ahead(facts) and ran_ahead(own[rows], lost_ns[rows])
+    ahead = may_run_ahead(facts) and ran_ahead(own[rows], phases[rows], lost_ns[rows])
     if ahead:
         rows = np.flatnonzero(whole_blocks(counted, steps.wait_ns, derived.block))
         told = block_means(own[rows], phases[rows], lost_ns[rows], derived.block[rows])

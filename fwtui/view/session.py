@@ -17,7 +17,7 @@ from fwtui.analysis.steps import Steps
 from fwtui.recording.run_folder import RunFolder, RunFolderError
 from fwtui.recording.vocabulary import PHASE_NAMES, SOURCE_HOST, source_of_lane
 from fwtui.view import columns as cutting
-from fwtui.view import liveness
+from fwtui.view import liveness, memory
 from fwtui.view.build_frame import build
 from fwtui.view.explanation_file import ExplanationFile
 from fwtui.view.frame import Columns, Frame, Stall
@@ -29,6 +29,8 @@ from fwtui.view.units import show
 
 _WORTH_TELLING = 1 << 18
 """Events that wait to be read before it is told."""
+_GIVE_BACK_S = 1.0
+"""How often memory is given back while a long recording is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Session:
         self._checked_s = -10.0
         self.patience_s = patience_s
         self.reading: Reading | None = None
+        self._given_back_s = 0.0
         """How far a long recording is read; None once it is."""
         self._first = 0
         self.opened = not later
@@ -159,11 +162,16 @@ class Session:
             if self.reading is not None and not self.live:
                 for log in self.logs:
                     log.save_fold()
+            if self.reading is not None:
+                memory.give_back()
             self.reading = None
             return
         read = sum(log.words_read for log in self.logs)
         if self.reading is None:
             self._reading_since = (time.monotonic(), read)
+        elif time.monotonic() - self._given_back_s > _GIVE_BACK_S:
+            self._given_back_s = time.monotonic()
+            memory.give_back()
         since_s, first = self._reading_since
         speed = (read - first) / max(1e-3, time.monotonic() - since_s)
         self.reading = Reading(read / (read + waiting), waiting / speed if speed else None)
