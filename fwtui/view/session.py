@@ -5,6 +5,7 @@ Live is the newest moment, pause a fixed one, replay a moving one; attach and po
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Session:
         self._checked_s = -10.0
         self.patience_s = patience_s
         self.reading: Reading | None = None
-        self._given_back_s = 0.0
+        self._given_back_s = math.inf  # nothing long was read
         """How far a long recording is read; None once it is."""
         self._first = 0
         self.opened = not later
@@ -162,19 +163,24 @@ class Session:
             if self.reading is not None and not self.live:
                 for log in self.logs:
                     log.save_fold()
-            if self.reading is not None:
-                memory.give_back()
             self.reading = None
+            self._give_back(last=True)
             return
         read = sum(log.words_read for log in self.logs)
         if self.reading is None:
             self._reading_since = (time.monotonic(), read)
-        elif time.monotonic() - self._given_back_s > _GIVE_BACK_S:
             self._given_back_s = time.monotonic()
-            memory.give_back()
+        self._give_back()
         since_s, first = self._reading_since
         speed = (read - first) / max(1e-3, time.monotonic() - since_s)
         self.reading = Reading(read / (read + waiting), waiting / speed if speed else None)
+
+    def _give_back(self, last: bool = False) -> None:
+        """Give memory back now and then while a long recording is read, and once more after it is."""
+        now = time.monotonic()
+        if now - self._given_back_s > _GIVE_BACK_S:
+            self._given_back_s = math.inf if last else now
+            memory.give_back()
 
     def _check_recorder(self) -> None:
         """Whether the recorder process still exists; looked at once a second."""
