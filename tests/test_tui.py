@@ -306,8 +306,13 @@ async def test_every_kind_of_terminal_is_drawn_for(name, ascii_only, tmp_path):
     async with app.run_test(size=(120, 35)) as pilot:
         await settled(pilot)
         shown = text_of(app)
+        await pilot.press("f")
+        await settled(pilot)
+        behind = text_of(app).split("\n")
     assert shown.isascii() is ascii_only
     assert ("^" if ascii_only else "▲") in shown
+    assert "esc closes" in "\n".join(behind)
+    assert behind[0] == shown.split("\n")[0] != ""  # a panel leaves what is beside it to be seen
 
 
 def test_the_terminal_tells_its_theme():
