@@ -23,8 +23,8 @@ TURNS = 12
 JAX = """
 import sys, jax, jax.numpy as jnp, numpy as np, optax
 jax.config.update("jax_platforms", "cpu")
-weights = jnp.asarray(np.random.default_rng(0).normal(0, 0.03, (512, 512)).astype("float32"))
-inputs = jnp.asarray(np.random.default_rng(1).normal(0, 1, (512, 512)).astype("float32"))
+weights = jnp.asarray(np.random.default_rng(0).normal(0, 0.04, (320, 320)).astype("float32"))
+inputs = jnp.asarray(np.random.default_rng(1).normal(0, 1, (320, 320)).astype("float32"))
 optimizer = optax.sgd(1e-3)
 state = optimizer.init(weights)
 
@@ -118,7 +118,7 @@ def test_a_lane_that_runs_ahead_is_as_slow_as_one_that_waits_for_every_step(tmp_
     """The same program with and without `block_until_ready`: by the median step the latter would take a hundredth."""
     (tmp_path / "train.py").write_text(JAX, encoding="utf-8")
     lanes = [f"waits={tmp_path / 'train.py'} waits", f"ahead={tmp_path / 'train.py'} ahead"]
-    command = [sys.executable, "-m", "fwtui", "run", *lanes, "--seconds", "14", "--json", "-", "--headless"]
+    command = [sys.executable, "-m", "fwtui", "run", *lanes, "--seconds", "10", "--json", "-", "--headless"]
     path = os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         [*command, "--run-dir", str(tmp_path / "runs")],
