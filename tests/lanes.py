@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fwtui
 from fwtui.recording.run_folder import RunFolder
@@ -61,6 +63,21 @@ def run(argv: list[str], path: Path | None, python: str = sys.executable, timeou
     if folder is not None:
         write_manifest(folder, began, ended, done.returncode)
     return Ran(done.returncode, done.stdout, done.stderr, folder)
+
+
+def report_of(runs: Path, *arguments: str, timeout: float = 300) -> tuple[dict[str, Any], str]:
+    """The JSON report of `fwtui run arguments…` with its recorder, and what it wrote to stderr."""
+    path = os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-m", "fwtui", "run", *arguments, "--headless", "--json", "-", "--run-dir", str(runs)],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
 
 
 def write_manifest(folder: RunFolder, began: int, ended: int, code: int) -> None:

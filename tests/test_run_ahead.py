@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import lanes
 import numpy as np
 import pytest
 
@@ -23,8 +20,8 @@ TURNS = 12
 JAX = """
 import sys, jax, jax.numpy as jnp, numpy as np, optax
 jax.config.update("jax_platforms", "cpu")
-weights = jnp.asarray(np.random.default_rng(0).normal(0, 0.04, (320, 320)).astype("float32"))
-inputs = jnp.asarray(np.random.default_rng(1).normal(0, 1, (320, 320)).astype("float32"))
+weights = jnp.asarray(np.random.default_rng(0).normal(0, 0.04, (448, 448)).astype("float32"))
+inputs = jnp.asarray(np.random.default_rng(1).normal(0, 1, (448, 448)).astype("float32"))
 optimizer = optax.sgd(1e-3)
 state = optimizer.init(weights)
 
@@ -117,19 +114,8 @@ def test_who_may_run_ahead(facts: dict[str, str], may: bool) -> None:
 def test_a_lane_that_runs_ahead_is_as_slow_as_one_that_waits_for_every_step(tmp_path: Path) -> None:
     """The same program with and without `block_until_ready`: by the median step the latter would take a hundredth."""
     (tmp_path / "train.py").write_text(JAX, encoding="utf-8")
-    lanes = [f"waits={tmp_path / 'train.py'} waits", f"ahead={tmp_path / 'train.py'} ahead"]
-    command = [sys.executable, "-m", "fwtui", "run", *lanes, "--seconds", "10", "--json", "-", "--headless"]
-    path = os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [*command, "--run-dir", str(tmp_path / "runs")],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    both = [f"{how}={tmp_path / 'train.py'} {how}" for how in ("waits", "ahead")]
+    report, _ = lanes.report_of(tmp_path / "runs", *both, "--seconds", "10")
     waits, ahead = report["lanes"]
     assert ahead["step_ms"]["median"] > 0.6 * waits["step_ms"]["median"]
     (pair,) = report["comparison"]["pairs"]

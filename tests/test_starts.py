@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import lanes
 import numpy as np
 import pytest
 
@@ -59,18 +56,9 @@ def test_what_decides_nothing_says_so() -> None:
 
 @pytest.mark.frameworks
 def test_the_lanes_are_started_anew(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fwtui", "run", "--workload", "regression-mlp", "--lanes", "torch,torch:threads=1"]
-    path = os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [*command, "--steps", "60", "--starts", "2", "--json", "-", "--run-dir", str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    starts = json.loads(done.stdout)["starts"]
+    asked = ["--workload", "regression-mlp", "--lanes", "torch,torch:threads=1", "--steps", "60", "--starts", "2"]
+    report, said = lanes.report_of(tmp_path, *asked)
+    starts = report["starts"]
     assert len(set(starts["runs"])) == 2 == len(list(tmp_path.iterdir()))
     assert [pair["lane"] for pair in starts["pairs"]] == ["torch:threads=1"]
-    assert "over 2 starts" in done.stderr
+    assert "over 2 starts" in said
